@@ -1,0 +1,1 @@
+"""The simulated exchange: a server, a market, and the ways it fails."""

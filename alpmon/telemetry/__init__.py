@@ -1,0 +1,1 @@
+"""What has been seen, and how it is shown to Prometheus."""

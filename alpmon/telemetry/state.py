@@ -1,0 +1,284 @@
+"""What has been seen: plain slotted objects, bumped in place by the workers and read when somebody asks.
+
+One writer, the event loop's thread; readers may be another thread. A reader copies a container before it walks it
+(`list(d.values())` is one step under the interpreter's lock) and may see the counters of one message half applied:
+each figure is right, and two figures may be one message apart.
+
+Times named `..._wall` are seconds since the epoch, 0.0 for never; all others are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from alpmon.core.protocol import Channel, Dialect
+
+if TYPE_CHECKING:
+    from alpmon.core.freshness import TopicFreshness
+    from alpmon.core.session import State
+
+OTHER_SYMBOL: Final = "other"
+
+
+class PingKind(StrEnum):
+    """How the server asks whether we live: the documented text frame, or the WebSocket protocol's own."""
+
+    TEXT = "text"
+    PROTOCOL = "protocol"
+
+
+class Phase(StrEnum):
+    """A step of getting connected; the `phase` label."""
+
+    RESOLVE = "resolve"
+    TCP = "tcp"
+    TLS = "tls"
+    UPGRADE = "upgrade"
+    WELCOME = "welcome"
+
+
+class FailureReason(StrEnum):
+    """Why an attempt never reached the welcome."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    HTTP_STATUS = "http_status"
+    HANDSHAKE = "handshake"
+    WELCOME_TIMEOUT = "welcome_timeout"
+    AUTH = "auth"
+    OTHER = "other"
+
+
+class Initiator(StrEnum):
+    """Who ended a session."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    NETWORK = "network"
+
+
+@dataclass(slots=True, frozen=True)
+class Exemplar:
+    """The session behind one observation: who to ask the exchange about."""
+
+    client_id: str
+    value: float
+    wall: float
+
+
+class Histogram:
+    """Counts a bucket, not cumulated; `bounds` are inclusive upper limits, ascending, without +Inf."""
+
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def observe(self, value: float) -> None:
+        """Count one value, in the histogram's unit."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def observe_for(self, value: float, client_id: str, wall: float) -> None:
+        """Count one value and remember the session as its bucket's exemplar."""
+        bucket = bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
+        self.sum += value
+        self.exemplars[bucket] = Exemplar(client_id, value, wall)
+
+    @property
+    def count(self) -> int:
+        """How many values were observed."""
+        return sum(self.counts)
+
+
+CONNECT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATENCY_BUCKETS: Final = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+SPACING_BUCKETS: Final = (
+    1.0,
+    5.0,
+    10.0,
+    15.0,
+    18.0,
+    19.0,
+    20.0,
+    21.0,
+    22.0,
+    25.0,
+    30.0,
+    40.0,
+    50.0,
+    65.0,
+    100.0,
+)
+INTERARRIVAL_BUCKETS: Final = (
+    0.01,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
+SESSION_BUCKETS: Final = (
+    1.0,
+    10.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+    14400.0,
+    43200.0,
+    86400.0,
+    259200.0,
+    604800.0,
+)
+LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass(slots=True)
+class SymbolRecord:
+    """One pair inside a wildcard."""
+
+    messages: int = 0
+    last_message_wall: float = 0.0
+
+
+@dataclass(slots=True)
+class TopicRecord:
+    """One topic on one connection. `freshness` is None for a private channel: accounts may be silent for ever."""
+
+    topic: str
+    freshness: TopicFreshness | None
+    messages: int = 0
+    bytes: int = 0
+    last_message_wall: float = 0.0
+    subscribed_wall: float = 0.0
+    interarrival: Histogram = field(default_factory=lambda: Histogram(INTERARRIVAL_BUCKETS))
+
+
+@dataclass(slots=True, frozen=True)
+class SessionEnd:
+    """How the last session ended; what a person asks first."""
+
+    wall: float
+    initiator: str
+    code: str
+    reason: str
+    close_reason: str
+
+
+def _latency() -> Histogram:
+    return Histogram(LATENCY_BUCKETS)
+
+
+@dataclass(slots=True)
+class ConnectionRecord:
+    """One connection, for as long as the configuration holds it: counters live over its sessions."""
+
+    label: str
+    state: State
+    state_since_wall: float = 0.0
+    topics: dict[str, TopicRecord] = field(default_factory=dict)
+    symbols: dict[tuple[Channel, str], SymbolRecord] = field(default_factory=dict)
+    # the present session; reset when it ends
+    client_id: str = ""
+    dialect: Dialect = Dialect.UNKNOWN
+    established_wall: float = 0.0
+    advertised_interval_seconds: float = 0.0
+    advertised_timeout_seconds: float = 0.0
+    last_ping_wall: float = 0.0
+    last_frame_wall: float = 0.0
+    # getting there and leaving
+    attempts: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    connect: dict[str, Histogram] = field(
+        default_factory=lambda: {p: Histogram(CONNECT_BUCKETS) for p in Phase}
+    )
+    disconnects: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BUCKETS))
+    last_failure: str = ""
+    last_end: SessionEnd | None = None
+    retry_at_wall: float = 0.0
+    # the protocol
+    pings: Counter[str] = field(default_factory=Counter)
+    ping_interval: dict[str, Histogram] = field(
+        default_factory=lambda: {k: Histogram(SPACING_BUCKETS) for k in PingKind}
+    )
+    pong_latency: dict[str, Histogram] = field(default_factory=lambda: {k: _latency() for k in PingKind})
+    rtt: Histogram = field(default_factory=_latency)
+    requests: Counter[str] = field(default_factory=Counter)
+    request_failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ack: dict[str, Histogram] = field(default_factory=dict)
+    error_frames: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+    data_frames: int = 0
+    malformed: Counter[str] = field(default_factory=Counter)
+    unrouted: int = 0
+    worker_restarts: int = 0
+
+    @property
+    def up(self) -> bool:
+        """From the welcome until the close."""
+        return self.established_wall > 0.0
+
+
+@dataclass(slots=True)
+class TargetRecord:
+    """One configured target."""
+
+    name: str
+    url: str
+    connections: dict[str, ConnectionRecord] = field(default_factory=dict)
+    certificate_not_after_wall: float = 0.0
+    max_symbols: int = 500
+    symbols: set[tuple[Channel, str]] = field(default_factory=set)
+    symbols_dropped: set[tuple[Channel, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Monitor:
+    """Everything that has been seen; the root that `/metrics` and the status page read."""
+
+    started_wall: float
+    targets: dict[str, TargetRecord] = field(default_factory=dict)
+    loop_lag: Histogram = field(default_factory=_latency)
+    recent_lag: deque[float] = field(default_factory=lambda: deque(maxlen=60))
+    last_tick: float = 0.0
+    reload_successful: bool = True
+    reload_success_wall: float = 0.0
+    shard_index: int = 0
+    shard_count: int = 1
+    first_attempts_made: bool = False
