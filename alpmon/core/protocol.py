@@ -21,11 +21,10 @@ Number: TypeAlias = str | float
 PING: Final = b"1"
 PONG: Final = b"2"
 
-_MAX_CLIENT_ID: Final = 64
 _NANOSECONDS_FROM: Final = 100_000_000
-"""A welcome's interval from here on is nanoseconds: as milliseconds it would exceed a day, the other reading is 0.1 s."""
+"""A welcome's interval from here on is nanoseconds: milliseconds would make it over a day, nanoseconds 0.1 s."""
 _MAX_ADVERTISED_SECONDS: Final = 86_400.0
-_CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,%d}" % _MAX_CLIENT_ID)
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SYMBOL = re.compile(r"[A-Z0-9]{1,20}_[A-Z0-9]{1,20}")
 _NAMED_TOPIC = re.compile(r"\b[Ii]nvalid topic:? (\S{1,128})$")
 
@@ -251,7 +250,7 @@ _untyped = msgspec.json.Decoder()
 _tickers = msgspec.json.Decoder(list[str | float | TickerRow])
 
 
-class _BadShape(Exception):
+class _BadShapeError(Exception):
     """A known type with fields that are not what it should hold."""
 
 
@@ -267,7 +266,7 @@ def decode(payload: bytes | bytearray | memoryview) -> Event:
         return _decode_slowly(payload)
     try:
         return reader(payload)
-    except (msgspec.MsgspecError, _BadShape, RecursionError, UnicodeDecodeError, ValueError):
+    except (msgspec.MsgspecError, _BadShapeError, RecursionError, UnicodeDecodeError, ValueError):
         return _decode_slowly(payload)
 
 
@@ -275,10 +274,10 @@ def _read_tickers(payload: bytes | bytearray | memoryview) -> Tickers:
     frame: Any = _tickers.decode(payload)
     _tag, time, *rows = frame
     if type(time) is not float or not rows:
-        raise _BadShape
+        raise _BadShapeError
     for row in rows:
         if type(row) is not TickerRow:
-            raise _BadShape
+            raise _BadShapeError
     return Tickers(time, rows)
 
 
@@ -304,19 +303,19 @@ def _decode_slowly(payload: bytes | bytearray | memoryview) -> Event:
         return _UNKNOWN
     try:
         return reader(frame)
-    except (msgspec.MsgspecError, _BadShape, LookupError, TypeError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, _BadShapeError, LookupError, TypeError, ValueError, OverflowError):
         return _UNREADABLE[Flaw.BAD_SHAPE]
 
 
 def _stamp(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _BadShape
+        raise _BadShapeError
     return float(value)
 
 
 def _strings(values: Sequence[object]) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
-        raise _BadShape
+        raise _BadShapeError
     return tuple(str(value) for value in values)
 
 
@@ -324,14 +323,14 @@ def _advertised_seconds(value: object) -> float:
     number = _stamp(value)
     seconds = number / 1e9 if number >= _NANOSECONDS_FROM else number / 1e3
     if not 0 < seconds <= _MAX_ADVERTISED_SECONDS:
-        raise _BadShape
+        raise _BadShapeError
     return seconds
 
 
 def _from_welcome(frame: list[Any]) -> Welcome:
     _, time, interval, timeout, client_id, *_ = frame
     if not isinstance(client_id, str):
-        raise _BadShape
+        raise _BadShapeError
     shown = client_id if _CLIENT_ID.fullmatch(client_id) else "unprintable"
     return Welcome(_stamp(time), _advertised_seconds(interval), _advertised_seconds(timeout), shown)
 
@@ -344,7 +343,7 @@ def _from_ack(frame: list[Any]) -> Ack:
 def _from_error(frame: list[Any]) -> Error:
     _, time, message, *rest = frame
     if not isinstance(message, str):
-        raise _BadShape
+        raise _BadShapeError
     named = _NAMED_TOPIC.search(message)
     operation = rest[0] if rest and isinstance(rest[0], str) else None
     return Error(_stamp(time), message, _error_reason(message), operation, named[1] if named else None)
@@ -369,7 +368,7 @@ def _from_private(channel: Channel) -> Callable[[list[Any]], Private]:
 def _from_tickers(frame: list[Any]) -> Tickers:
     _, time, *rows = frame
     if not rows:
-        raise _BadShape
+        raise _BadShapeError
     return Tickers(_stamp(time), msgspec.convert(rows, list[TickerRow]))
 
 
@@ -408,9 +407,7 @@ def encode(event: Event) -> bytes:
         case Ping():
             return PING
         case Welcome():
-            interval, timeout = (
-                round(s * 1e3) for s in (event.ping_interval_seconds, event.ping_timeout_seconds)
-            )
+            interval, timeout = (round(s * 1e3) for s in (event.ping_interval_seconds, event.ping_timeout_seconds))
             return msgspec.json.encode(["welcome", event.time, interval, timeout, event.client_id])
         case Ack():
             time = int(event.time) if event.whole_seconds else event.time
@@ -450,7 +447,7 @@ def split_topic(topic: str) -> tuple[Channel, str]:
     name, dot, symbol = topic.partition(".")
     if not dot or name not in PUBLIC_CHANNELS:
         raise ValueError(
-            f"{topic!r} names no public channel: it should be one of {', '.join(PUBLIC_CHANNELS)}, a dot, and * or a pair"
+            f"{topic!r} names no public channel: it starts with {', '.join(PUBLIC_CHANNELS)}, a dot, and * or a pair"
         )
     if symbol != "*" and not is_symbol(symbol):
         raise ValueError(f"{topic!r} names no pair: after the dot comes * or a pair like BTC_USDT")

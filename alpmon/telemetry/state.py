@@ -224,9 +224,7 @@ class ConnectionRecord:
     # getting there and leaving
     attempts: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    connect: dict[str, Histogram] = field(
-        default_factory=lambda: {p: Histogram(CONNECT_BUCKETS) for p in Phase}
-    )
+    connect: dict[str, Histogram] = field(default_factory=lambda: {p: Histogram(CONNECT_BUCKETS) for p in Phase})
     disconnects: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BUCKETS))
     last_failure: str = ""
