@@ -234,15 +234,6 @@ class Malformed(msgspec.Struct, frozen=True):
 Data: TypeAlias = Trade | Tickers | Book | Diff | Rates | Private
 Event: TypeAlias = Welcome | Ping | Ack | Error | Data | Unknown | Malformed
 
-CHANNEL_OF: Final[dict[type, Channel]] = {
-    Trade: Channel.TRADE,
-    Tickers: Channel.TICKER,
-    Book: Channel.MARKET_DEPTH,
-    Diff: Channel.DIFF,
-    Rates: Channel.RATES,
-}
-"""The channel of each public data event; a ``Private`` carries its own."""
-
 _UNREADABLE: Final = {flaw: Malformed(flaw) for flaw in Flaw}
 _UNKNOWN: Final = Unknown()
 _PING: Final = Ping()

@@ -262,8 +262,10 @@ class TargetRecord:
     connections: dict[str, ConnectionRecord] = field(default_factory=dict)
     certificate_not_after_wall: float = 0.0
     max_symbols: int = 500
-    symbols: set[tuple[Channel, str]] = field(default_factory=set)
-    symbols_dropped: set[tuple[Channel, str]] = field(default_factory=set)
+    symbols: set[str] = field(default_factory=set)
+    """The pairs that have series of their own, at most `max_symbols`."""
+    symbols_dropped: set[str] = field(default_factory=set)
+    """The pairs that came after and are counted as `other`, as far as they are told apart."""
 
 
 @dataclass(slots=True)

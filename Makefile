@@ -1,0 +1,56 @@
+# make demo: see it working, with no account and no network. make test: all tests.
+PYTHON ?= python3
+LISTEN ?= 127.0.0.1:9719
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format docs benchmarks clean
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(VENV)/.run ## run the monitor against the simulated exchange, faults included
+	$(BIN)/alpmon demo --listen $(LISTEN)
+
+test: $(VENV)/.test ## run all tests
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.lint ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.run ## write the generated pages of docs/ anew
+	$(BIN)/python -m alpmon.telemetry.docs > docs/metrics.md
+	$(BIN)/python -m alpmon.config.docs > docs/configuration.md
+
+benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing
+	$(BIN)/python -m tests.benchmarks.receive_path
+	$(BIN)/python -m tests.benchmarks.scrape
+	$(BIN)/python -m tests.benchmarks.cadence
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# pip learnt about dependency groups in 25.1.
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/.run: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group lint
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m alpmon`."""
+
+from alpmon.cli import main
+
+main(prog_name="alpmon")
