@@ -1,0 +1,371 @@
+"""One connection's life, told as events in and outputs out.
+
+The states and the moves between them are `TABLE`; `fire` is the only way to move. `Session` adds what happens inside
+one session: the welcome and its deadline, subscribing, the token, the pings. It opens no socket and asks no clock: the
+driver reports what happened and does what the returned outputs say, in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from alpmon.core import protocol
+from alpmon.core.keepalive import NEVER, GiveUp, Keepalive, Lateness, SendPing
+from alpmon.core.protocol import Ack, Dialect, Error, ErrorReason, Ping, Private, Welcome
+from alpmon.core.subscriptions import Output as SubscriptionOutput
+from alpmon.core.subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class State(StrEnum):
+    """Where a connection stands; the states of `alpmon_connection_state`."""
+
+    CONNECTING = "connecting"
+    WELCOMING = "welcoming"
+    SUBSCRIBING = "subscribing"
+    LIVE = "live"
+    BACKOFF = "backoff"
+    STOPPED = "stopped"
+
+
+class Move(StrEnum):
+    """What takes a connection from one state to another."""
+
+    OPEN = "open"
+    WELCOME = "welcome"
+    SETTLE = "settle"
+    ASK = "ask"
+    END = "end"
+    RETRY = "retry"
+    STOP = "stop"
+
+
+TABLE: Final[dict[tuple[State, Move], State]] = {
+    (State.CONNECTING, Move.OPEN): State.WELCOMING,
+    (State.CONNECTING, Move.END): State.BACKOFF,
+    (State.CONNECTING, Move.STOP): State.STOPPED,
+    (State.WELCOMING, Move.WELCOME): State.SUBSCRIBING,
+    (State.WELCOMING, Move.END): State.BACKOFF,
+    (State.WELCOMING, Move.STOP): State.STOPPED,
+    (State.SUBSCRIBING, Move.SETTLE): State.LIVE,
+    (State.SUBSCRIBING, Move.END): State.BACKOFF,
+    (State.SUBSCRIBING, Move.STOP): State.STOPPED,
+    (State.LIVE, Move.ASK): State.SUBSCRIBING,
+    (State.LIVE, Move.END): State.BACKOFF,
+    (State.LIVE, Move.STOP): State.STOPPED,
+    (State.BACKOFF, Move.RETRY): State.CONNECTING,
+    (State.BACKOFF, Move.STOP): State.STOPPED,
+}
+
+
+class IllegalMoveError(Exception):
+    """A move that the table does not hold: a bug of the driver's, never of the peer's."""
+
+
+def fire(state: State, move: Move) -> State:
+    """The state after a move.
+
+    Raises:
+        IllegalMoveError: the table has no such move from here.
+    """
+    try:
+        return TABLE[state, move]
+    except KeyError:
+        raise IllegalMoveError(f"no move {move} from {state}") from None
+
+
+@dataclass(slots=True, frozen=True)
+class Settings:
+    """What one connection is held by; durations in seconds."""
+
+    welcome_timeout: float
+    ack_timeout: float
+    silence: float | None
+    rtt_interval: float
+    ack_probe_interval: float
+    max_frame_bytes: int
+
+
+@dataclass(slots=True, frozen=True)
+class Moved:
+    """The connection is in another state."""
+
+    before: State
+    after: State
+
+
+@dataclass(slots=True, frozen=True)
+class Welcomed:
+    """The session began."""
+
+    welcome: Welcome
+
+
+@dataclass(slots=True, frozen=True)
+class AnswerPing:
+    """Send the text pong, now; nothing else may ever send one."""
+
+
+@dataclass(slots=True, frozen=True)
+class SendAuth:
+    """Send the auth frame with the token, which the core never sees."""
+
+
+@dataclass(slots=True, frozen=True)
+class Authenticated:
+    """The token was answered: refused, or taken (no error in time, or a private frame)."""
+
+    accepted: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Refused:
+    """An error frame came; `reason` is what it turned out to complain of."""
+
+    error: Error
+    reason: ErrorReason
+
+
+@dataclass(slots=True, frozen=True)
+class RoundTrip:
+    """Our own ping was answered after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(slots=True, frozen=True)
+class DialectSeen:
+    """The peer behaves like this dialect."""
+
+    dialect: Dialect
+
+
+class DropCause(StrEnum):
+    """Why we end a connection ourselves."""
+
+    WELCOME_TIMEOUT = "welcome_timeout"
+    SILENCE = Lateness.SILENCE
+    PING_TIMEOUT = Lateness.PING_TIMEOUT
+
+
+@dataclass(slots=True, frozen=True)
+class Drop:
+    """Drop the connection: its peer is late."""
+
+    cause: DropCause
+
+
+Output: TypeAlias = (
+    Moved
+    | Welcomed
+    | AnswerPing
+    | SendAuth
+    | SendPing
+    | Authenticated
+    | Refused
+    | RoundTrip
+    | DialectSeen
+    | Drop
+    | SubscriptionOutput
+)
+
+
+class Session:
+    """One connection, over all its sessions. Times are monotonic seconds.
+
+    The driver calls `begin`, `opened`, then `received`, `pinged`, `ponged` and `tick` as things happen, and `ended`
+    when the socket is gone; after that it may `retry`. `delivered` is set by the driver at the first data frame.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str], *, authenticate: bool = False) -> None:
+        self._settings = settings
+        self._authenticate = authenticate
+        self.topics = tuple(topics)
+        self.state = State.CONNECTING
+        self._reset()
+
+    def _reset(self) -> None:
+        settings = self._settings
+        self.keepalive = Keepalive(settings.rtt_interval, settings.silence)
+        self.subscriptions = Subscriptions(self.topics, settings.max_frame_bytes, settings.ack_timeout)
+        self.welcome: Welcome | None = None
+        self.welcomed_at = NEVER
+        self.dialect = Dialect.UNKNOWN
+        self.acknowledged = False
+        self.delivered = False
+        self._welcome_due = NEVER
+        self._auth_due = NEVER
+        self._auth_sent = False
+        self._probe_due = NEVER
+
+    # What happens to the connection
+
+    def opened(self, now: float) -> list[Output]:
+        """The upgrade is done; the welcome is awaited."""
+        self._welcome_due = now + self._settings.welcome_timeout
+        return self._move(Move.OPEN)
+
+    def received(self, event: protocol.Event, now: float) -> list[Output]:
+        """A text frame that is not public data."""
+        match event:
+            case Ping():
+                return [AnswerPing(), *self._saw(Dialect.DOCUMENTED)]
+            case Welcome():
+                return self._on_welcome(event, now)
+            case Ack():
+                return self._on_ack(event, now)
+            case Error():
+                return self._on_error(event, now)
+            case Private() if self._auth_due < NEVER:
+                return self._auth_answered(accepted=True)
+        return []
+
+    def pinged(self) -> list[Output]:
+        """A WebSocket ping came (and was answered by the library)."""
+        return self._saw(Dialect.OBSERVED)
+
+    def ponged(self, payload: bytes, now: float) -> list[Output]:
+        """A WebSocket pong came."""
+        seconds = self.keepalive.ponged(payload, now)
+        return [] if seconds is None else [RoundTrip(seconds)]
+
+    def tick(self, now: float) -> list[Output]:
+        """Whatever is due by now; call it again at `deadline()`."""
+        if self.state is State.WELCOMING:
+            return [Drop(DropCause.WELCOME_TIMEOUT)] if now >= self._welcome_due else []
+        if not self.up:
+            return []
+        outputs = self._tick_keepalive(now)
+        if now >= self._auth_due:
+            outputs += self._auth_answered(accepted=True)
+        outputs += self._settled(self.subscriptions.tick(now), now)
+        if now >= self._probe_due and self._auth_due == NEVER:
+            self._probe_due = now + self._settings.ack_probe_interval
+            outputs += self.subscriptions.probe(now)
+        return outputs
+
+    def deadline(self) -> float:
+        """When `tick` is next due, if nothing happens before; infinite where nothing is."""
+        if self.state is State.WELCOMING:
+            return self._welcome_due
+        if not self.up:
+            return NEVER
+        answer_due = self.subscriptions.deadline()
+        return min(
+            self.keepalive.deadline(),
+            self._auth_due,
+            self._probe_due if self._auth_due == NEVER else NEVER,
+            NEVER if answer_due is None else answer_due,
+        )
+
+    def add(self, topics: Sequence[str], now: float) -> list[Output]:
+        """Subscribe to more topics, on the live session if there is one and in every later one."""
+        self.topics += tuple(topics)
+        if not self.up:
+            self._reset_subscriptions()
+            return []
+        moved = self._move(Move.ASK) if self.state is State.LIVE else []
+        return moved + self._settled(self.subscriptions.add(topics, now), now)
+
+    def remove(self, topics: Sequence[str], now: float) -> list[Output]:
+        """Unsubscribe from topics, on the live session if there is one and in every later one."""
+        self.topics = tuple(topic for topic in self.topics if topic not in topics)
+        if not self.up:
+            self._reset_subscriptions()
+            return []
+        return self._settled(self.subscriptions.remove(topics, now), now)
+
+    def forget(self, topics: Sequence[str]) -> None:
+        """Do not ask for these topics in later sessions; another connection carries them now."""
+        self.topics = tuple(topic for topic in self.topics if topic not in topics)
+
+    def ended(self, now: float) -> list[Output]:
+        """The socket is gone, or was never had."""
+        lost = self.subscriptions.drop(now) if self.up else []
+        return [*lost, *self._move(Move.END)]
+
+    def retry(self) -> list[Output]:
+        """The wait is over: connect again, with nothing left of the last session."""
+        moved = self._move(Move.RETRY)
+        self._reset()
+        return moved
+
+    def stop(self, now: float) -> list[Output]:
+        """For good, from any state."""
+        lost = self.subscriptions.drop(now) if self.up else []
+        return [*lost, *self._move(Move.STOP)]
+
+    @property
+    def up(self) -> bool:
+        """From the welcome until the end."""
+        return self.state in (State.SUBSCRIBING, State.LIVE)
+
+    # What each thing means
+
+    def _move(self, move: Move) -> list[Output]:
+        before, self.state = self.state, fire(self.state, move)
+        return [Moved(before, self.state)]
+
+    def _reset_subscriptions(self) -> None:
+        self.subscriptions = Subscriptions(self.topics, self._settings.max_frame_bytes, self._settings.ack_timeout)
+
+    def _on_welcome(self, welcome: Welcome, now: float) -> list[Output]:
+        if self.state is not State.WELCOMING:
+            return []  # A second welcome changes nothing: the session is what the first one said.
+        self.welcome, self.welcomed_at = welcome, now
+        self.keepalive.welcomed(welcome.ping_interval_seconds, welcome.ping_timeout_seconds, now)
+        if self._settings.ack_probe_interval > 0:
+            self._probe_due = now + self._settings.ack_probe_interval
+        outputs: list[Output] = [Welcomed(welcome), *self._move(Move.WELCOME)]
+        return outputs + self._settled(self.subscriptions.start(now), now)
+
+    def _on_ack(self, ack: Ack, now: float) -> list[Output]:
+        if not self.up:
+            return []
+        self.acknowledged = True
+        saw = self._saw(Dialect.OBSERVED if ack.whole_seconds else Dialect.DOCUMENTED)
+        return saw + self._settled(self.subscriptions.acknowledged(ack, now), now)
+
+    def _on_error(self, error: Error, now: float) -> list[Output]:
+        """Whose the error is: the token's while its answer is awaited, else the request's in flight."""
+        if not self.up:
+            return [Refused(error, error.reason)]
+        if self._auth_due < NEVER:
+            return [Refused(error, ErrorReason.UNAUTHORIZED), *self._auth_answered(accepted=False)]
+        saw = self._saw(Dialect.OBSERVED) if error.operation is not None else []
+        return [Refused(error, error.reason), *saw, *self._settled(self.subscriptions.refused(error, now), now)]
+
+    def _settled(self, outputs: Sequence[Output], now: float) -> list[Output]:
+        """Add the move to live, and the token, once every topic has its answer.
+
+        The token goes last: then no request is in flight, and an error without a name can only mean the token.
+        """
+        if not self.subscriptions.settled or self.state is not State.SUBSCRIBING:
+            return list(outputs)
+        live = [*outputs, *self._move(Move.SETTLE)]
+        if not self._authenticate or self._auth_sent:
+            return live
+        self._auth_sent = True
+        self._auth_due = now + self._settings.ack_timeout
+        return [*live, SendAuth()]
+
+    def _auth_answered(self, *, accepted: bool) -> list[Output]:
+        self._auth_due = NEVER
+        return [Authenticated(accepted)]
+
+    def _saw(self, dialect: Dialect) -> list[Output]:
+        """The first trait decides, but for the text ping: only the documented dialect has it at all."""
+        if self.dialect is dialect or (self.dialect is not Dialect.UNKNOWN and dialect is not Dialect.DOCUMENTED):
+            return []
+        self.dialect = dialect
+        return [DialectSeen(dialect)]
+
+    def _tick_keepalive(self, now: float) -> list[Output]:
+        due = self.keepalive.tick(now)
+        if isinstance(due, GiveUp):
+            return [Drop(DropCause(due.cause))]
+        return [] if due is None else [due]

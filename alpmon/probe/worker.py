@@ -1,0 +1,211 @@
+"""One connection for ever: connect, let the intake drive the session, account for its end, back off, again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from alpmon.core.backoff import deserves_reset
+from alpmon.core.protocol import Dialect
+from alpmon.core.session import DropCause, Session, State
+from alpmon.probe.auth import AuthError
+from alpmon.probe.connector import ConnectFailed, connect
+from alpmon.probe.intake import GOING_AWAY, Intake
+from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from structlog.typing import FilteringBoundLogger
+
+    from alpmon.core.backoff import Backoff
+    from alpmon.core.session import Settings
+    from alpmon.probe.auth import TokenSource
+    from alpmon.probe.connection import CloseFacts
+    from alpmon.probe.connector import Connected, ConnectRequest
+    from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
+
+SHUTDOWN: Final = "shutdown"
+
+
+class Worker:
+    """Holds one connection until told to stop; `run` ends then, and raises only for a bug of ours.
+
+    Args:
+        target: the record of the target that the connection belongs to.
+        record: the connection's own; its `topics` are what is subscribed to.
+        request: where and how to connect.
+        settings: what the session is held by.
+        backoff: the delays between attempts.
+        log: bound to target and connection.
+        token: opens the private channels; None to stay public.
+        overflow: told about topics that the server had no room for, and the limit learnt.
+        attempted: called after each attempt, good or bad.
+    """
+
+    def __init__(
+        self,
+        target: TargetRecord,
+        record: ConnectionRecord,
+        request: ConnectRequest,
+        settings: Settings,
+        backoff: Backoff,
+        log: FilteringBoundLogger,
+        *,
+        token: TokenSource | None,
+        overflow: Callable[[Sequence[str], int], None],
+        attempted: Callable[[], None],
+    ) -> None:
+        topics = [topic.topic for topic in record.topics.values() if topic.freshness is not None]
+        self.session = Session(settings, topics, authenticate=token is not None)
+        self._target = target
+        self._record = record
+        self._request = request
+        self._backoff = backoff
+        self._log = log
+        self._token_source = token
+        self._token = ""
+        self._attempted = attempted
+        self._intake = Intake(target, record, self.session, log, token=lambda: self._token, overflow=overflow)
+        self._open = False
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._data_before = 0
+        record.state = self.session.state
+        record.state_since_wall = time.time()
+
+    async def run(self) -> None:
+        """Attempt after attempt, until `stop`."""
+        self._task = asyncio.current_task()
+        try:
+            while True:
+                retry_after = await self._attempt()
+                if self._stopping:
+                    break
+                await self._wait(retry_after)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        if self.session.state is not State.STOPPED:
+            self._carry_out(self.session.stop(time.monotonic()))
+
+    def stop(self) -> None:
+        """Say goodbye (1001) where there is somebody to say it to, and let `run` end."""
+        self._stopping = True
+        if self._open:
+            self._intake.close(GOING_AWAY, "monitor is shutting down")
+        elif self._task is not None:
+            self._task.cancel()
+
+    # One attempt
+
+    async def _attempt(self) -> float | None:
+        """Connect and hold until the end; the seconds that the server asked us to stay away, if it did."""
+        self._record.attempts += 1
+        try:
+            if self._token_source is not None:
+                self._token = await self._token_source.get()
+            connected = await connect(self._request, self._intake, self._observe)
+        except AuthError as failure:
+            return self._failed(FailureReason.AUTH, str(failure), None)
+        except ConnectFailed as failure:
+            return self._failed(failure.reason, str(failure), failure.retry_after_seconds)
+        await self._hold(connected)
+        return None
+
+    def _observe(self, phase: Phase, seconds: float) -> None:
+        self._record.connect[phase].observe(seconds)
+
+    def _failed(self, reason: FailureReason, detail: str, retry_after: float | None) -> float | None:
+        self._count_failure(reason, detail)
+        self._carry_out(self.session.ended(time.monotonic()))
+        self._attempted()
+        return retry_after
+
+    def _count_failure(self, reason: FailureReason, detail: str) -> None:
+        self._record.failures[reason] += 1
+        self._record.last_failure = f"{reason}: {detail}"
+        self._log.warning("connection attempt failed", reason=reason, detail=detail)
+
+    async def _hold(self, connected: Connected) -> None:
+        if connected.certificate_not_after_wall is not None:
+            self._target.certificate_not_after_wall = connected.certificate_not_after_wall
+        self._attempted()
+        connection = connected.connection
+        self._open = True
+        self._data_before = self._record.data_frames
+        try:
+            if self._stopping:
+                self.stop()
+            facts = await connection.wait_lost()
+        finally:
+            self._open = False
+        self._account(facts)
+
+    async def _wait(self, retry_after: float | None) -> None:
+        delay = self._backoff.next_delay(retry_after)
+        self._record.retry_at_wall = time.time() + delay
+        self._log.info("waiting to reconnect", seconds=round(delay, 3))
+        await asyncio.sleep(delay)
+        self._record.retry_at_wall = 0.0
+        self._carry_out(self.session.retry())
+
+    # The end of a session
+
+    def _account(self, facts: CloseFacts) -> None:
+        now, wall = time.monotonic(), time.time()
+        if self.session.up:
+            self._account_session(facts, now, wall)
+        elif not self._stopping:
+            timed_out = self._intake.drop_cause is DropCause.WELCOME_TIMEOUT
+            reason = FailureReason.WELCOME_TIMEOUT if timed_out else FailureReason.HANDSHAKE
+            self._count_failure(reason, "no welcome in time" if timed_out else "closed before the welcome")
+        self._carry_out(self.session.stop(now) if self._stopping else self.session.ended(now))
+        clear_session(self._record, now)
+
+    def _account_session(self, facts: CloseFacts, now: float, wall: float) -> None:
+        record, session = self._record, self.session
+        lived = now - session.welcomed_at
+        initiator, reason = self._cause(facts)
+        record.disconnects[initiator, str(facts.code), reason] += 1
+        record.session_duration.observe(lived)
+        record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text)
+        delivered = record.data_frames - self._data_before
+        if deserves_reset(session.acknowledged, delivered > 0, lived):
+            self._backoff.reset()
+        self._log.info(
+            "session ended",
+            client_id=record.client_id,
+            dialect=record.dialect,
+            seconds=round(lived, 3),
+            initiator=initiator,
+            code=facts.code,
+            reason=reason,
+            close_reason=facts.reason_text,
+            data_frames=delivered,
+            topics=len(record.topics),
+        )
+
+    def _cause(self, facts: CloseFacts) -> tuple[Initiator, str]:
+        if self._stopping:
+            return Initiator.CLIENT, SHUTDOWN
+        if self._intake.drop_cause is not None:
+            return Initiator.CLIENT, self._intake.drop_cause
+        return facts.initiator, facts.cause or SHUTDOWN
+
+    def _carry_out(self, outputs: Sequence[object]) -> None:
+        self._intake.carry_out(outputs, time.monotonic(), time.time())  # type: ignore[arg-type]
+
+
+def clear_session(record: ConnectionRecord, now: float) -> None:
+    """Forget what was true of the session only; every topic is down from here."""
+    record.client_id = ""
+    record.dialect = Dialect.UNKNOWN
+    record.established_wall = 0.0
+    record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
+    record.last_ping_wall = record.last_frame_wall = 0.0
+    for topic in record.topics.values():
+        topic.subscribed_wall = 0.0
+        if topic.freshness is not None:
+            topic.freshness.down(now)
