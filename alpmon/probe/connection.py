@@ -8,22 +8,19 @@ library always stands at the boundary of a frame: handshake, pongs, fragments, l
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from enum import StrEnum
 from time import monotonic, time
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-from alpmon.telemetry.state import Initiator
+from alpmon.probe.closing import CloseFacts, close_facts
 
-ABNORMAL_CLOSURE: Final = 1006
-"""RFC 6455, 7.1.5: the code of a connection that ended without a close frame from the peer."""
+__all__ = ["CloseFacts", "FrameHandler", "ProbeConnection"]
+
 DEFAULT_CLOSE_TIMEOUT_SECONDS: Final = 1.0
 
 _FINAL_TEXT: Final = 0x81
@@ -34,7 +31,6 @@ _INLINE_LIMIT: Final = 0xFFFF
 _READ_BUFFER_BYTES: Final = 2 * (_INLINE_LIMIT + 1)
 """Room for the longest tail that is kept, and never less than 64 KiB to read into behind it."""
 _MAX_UNSENT_BYTES: Final = 1 << 20
-_MAX_REASON_CHARS: Final = 123
 _HEAD_END: Final = b"\r\n\r\n"
 _OPCODES: Final = frozenset(Opcode)
 
@@ -63,34 +59,6 @@ class FrameHandler(Protocol):
 
     def lost(self, now: float) -> None:
         """The connection is gone; called once, and only after `opened`."""
-
-
-class CloseCause(StrEnum):
-    """What ended a connection, where that was not a decision of ours."""
-
-    CLOSE_FRAME = "close_frame"
-    CONNECTION_LOST = "connection_lost"
-    PROTOCOL_ERROR = "protocol_error"
-    TOO_BIG = "too_big"
-
-
-@dataclass(frozen=True, slots=True)
-class CloseFacts:
-    """How a connection ended.
-
-    Attributes:
-        initiator: Who began it; an end without any close frame that we did not ask for is the network's.
-        code: The code in the peer's close frame, 1005 for an empty one, 1006 where none came.
-        sent_code: The code in our own close frame, None where we sent none; after an error it says which.
-        reason_text: The peer's words, or the error that made us close; printable, at most 123 characters.
-        cause: None where we closed because we wanted to.
-    """
-
-    initiator: Initiator
-    code: int
-    sent_code: int | None
-    reason_text: str
-    cause: CloseCause | None
 
 
 class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
@@ -172,7 +140,8 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         await self.wait_closed()
         if self.bug is not None:
             raise self.bug
-        return self._close_facts()
+        decided = self._aborted and not self._peer_reads_nothing
+        return close_facts(self.protocol, decided_to_drop=decided, network_error=self.connection_exc)
 
     # What the event loop calls
 
@@ -348,24 +317,6 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         self.bug = self.bug or bug
         self.abort()
 
-    def _close_facts(self) -> CloseFacts:
-        protocol = self.protocol
-        received, error = protocol.close_rcvd, protocol.parser_exc
-        sent_code = None if protocol.close_sent is None else int(protocol.close_sent.code)
-        if received is not None:
-            words, code = _printable(received.reason), int(received.code)
-            if protocol.close_rcvd_then_sent is False:
-                return CloseFacts(Initiator.CLIENT, code, sent_code, words, None)
-            return CloseFacts(Initiator.SERVER, code, sent_code, words, CloseCause.CLOSE_FRAME)
-        if error is not None and not isinstance(error, EOFError):
-            cause = CloseCause.TOO_BIG if isinstance(error, PayloadTooBig) else CloseCause.PROTOCOL_ERROR
-            return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, _printable(str(error)), cause)
-        if self._aborted or sent_code is not None:
-            cause_of_abort = CloseCause.CONNECTION_LOST if self._peer_reads_nothing else None
-            return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, "", cause_of_abort)
-        words = "" if self.connection_exc is None else _printable(str(self.connection_exc))
-        return CloseFacts(Initiator.NETWORK, ABNORMAL_CLOSURE, None, words, CloseCause.CONNECTION_LOST)
-
 
 _read_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[bytearray, memoryview]] = WeakKeyDictionary()
 
@@ -390,9 +341,3 @@ def _frame_bytes(data: memoryview) -> int:
         return 2 + length
     header = 4 if length == _LENGTH_16 else 10
     return header + int.from_bytes(data[2:header], "big") if len(data) >= header else 0
-
-
-def _printable(text: str) -> str:
-    """Text from outside as it may be shown and logged."""
-    shown = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-    return shown[:_MAX_REASON_CHARS]

@@ -18,7 +18,8 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from alpmon.probe.connection import CloseCause, CloseFacts, ProbeConnection
+from alpmon.probe.closing import CloseCause, CloseFacts
+from alpmon.probe.connection import ProbeConnection
 from alpmon.telemetry.state import Initiator
 
 MAX_SIZE = 4 << 20
@@ -426,7 +427,7 @@ async def test_a_peer_that_pings_and_never_reads_is_dropped() -> None:
     async with raw_server(handle) as port:
         facts = await ended(await dial(port, Log()))
         given_up.set()
-    assert facts == CloseFacts(Initiator.CLIENT, 1006, None, "", CloseCause.CONNECTION_LOST)
+    assert facts == CloseFacts(Initiator.NETWORK, 1006, None, "", CloseCause.CONNECTION_LOST)
 
 
 async def test_a_refused_handshake_is_never_opened() -> None:
