@@ -1,0 +1,601 @@
+"""Connecting over real sockets: the phases, the names of the failures, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from probe_peers import Log, ended, frame, raw_server
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Opcode
+
+from alpmon.probe import tls
+from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
+from alpmon.probe.failures import retry_after_seconds
+from alpmon.telemetry.state import FailureReason, Phase
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine's own proxies are, they are no part of these tests."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def server_tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+@asynccontextmanager
+async def tcp_server(answer: Answer, **options: Any) -> AsyncIterator[int]:
+    """A listener; leaving waits until every connection has been served."""
+    served: list[asyncio.Task[Any] | None] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await answer(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, **options)
+    async with server, asyncio.timeout(30):
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*(task for task in served if task is not None))
+
+
+def says(response: bytes) -> Answer:
+    """Answer any request with these bytes, and wait for the client to go."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        await reader.read()
+
+    return answer
+
+
+async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def hold(peer: ServerConnection) -> None:
+    await peer.wait_closed()
+
+
+@asynccontextmanager
+async def websocket(**options: Any) -> AsyncIterator[int]:
+    async with serve(hold, "127.0.0.1", 0, **options) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+class Phases(list[Phase]):
+    """The phases that succeeded."""
+
+    def __call__(self, phase: Phase, seconds: float) -> None:
+        assert seconds >= 0.0
+        self.append(phase)
+
+
+async def failure(request: ConnectRequest) -> ConnectFailed:
+    """The failure that an attempt must end in, having told the handler nothing."""
+    log = Log()
+    with pytest.raises(ConnectFailed) as caught:
+        await connect(request, log, Phases())
+    assert log.heard == []
+    assert log.lost_at == []
+    return caught.value
+
+
+async def drop(connected: Connected) -> None:
+    connected.connection.abort()
+    await ended(connected.connection)
+
+
+async def test_the_phases_of_a_plain_connection() -> None:
+    """Without TLS there is no such phase, and no certificate."""
+    requests: list[Any] = []
+
+    def note(peer: ServerConnection, request: Any) -> None:
+        requests.append(request)
+
+    async with websocket(process_request=note) as port:
+        phases = Phases()
+        log = Log()
+        connected = await connect(ConnectRequest(f"ws://localhost:{port}/ws", user_agent="alpmon/test"), log, phases)
+        await drop(connected)
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.UPGRADE]
+    assert (connected.certificate_not_after_wall, connected.tls_version) == (None, None)
+    assert connected.peer == f"127.0.0.1:{port}"
+    assert not connected.proxied
+    assert log.heard == [("opened",)]
+    (request,) = requests
+    assert (request.path, request.headers["User-Agent"]) == ("/ws", "alpmon/test")
+    assert "Sec-WebSocket-Extensions" not in request.headers
+
+
+async def test_the_phases_of_a_tls_connection(authority: trustme.CA, ca_file: Path) -> None:
+    """TLS is a phase of its own, with the earliest end of the chain that the server showed."""
+    intermediate = authority.create_child_ca()
+    ends = dt.datetime(2031, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+    certificate = intermediate.issue_cert("localhost", not_after=ends)
+    async with websocket(ssl=server_tls(certificate)) as port:
+        phases = Phases()
+        connected = await connect(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file), Log(), phases)
+        await drop(connected)
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+    assert connected.certificate_not_after_wall == ends.timestamp()
+    assert connected.tls_version in ("TLSv1.2", "TLSv1.3")
+
+
+async def test_a_certificate_that_is_not_verified_is_still_read() -> None:
+    """With verification off any certificate is taken, and its end is known all the same."""
+    ends = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    certificate = trustme.CA().issue_cert("elsewhere.invalid", not_after=ends)
+    async with websocket(ssl=server_tls(certificate)) as port:
+        request = ConnectRequest(f"wss://localhost:{port}", insecure_skip_verify=True)
+        connected = await connect(request, Log(), Phases())
+        await drop(connected)
+    assert connected.certificate_not_after_wall == ends.timestamp()
+
+
+async def test_the_name_to_verify_may_be_given(authority: trustme.CA, ca_file: Path) -> None:
+    """`server_name` replaces the URL's host in SNI and in the check of the certificate."""
+    asked: list[str] = []
+    exchange = server_tls(authority.issue_cert("exchange.example"))
+    exchange.sni_callback = lambda _, name, __: asked.append(name)
+    async with websocket(ssl=exchange) as port:
+        url = f"wss://127.0.0.1:{port}"
+        connected = await connect(ConnectRequest(url, ca_file=ca_file, server_name="exchange.example"), Log(), Phases())
+        await drop(connected)
+    assert asked == ["exchange.example"]
+
+
+async def test_an_address_certificate_is_verified(authority: trustme.CA, ca_file: Path) -> None:
+    """A URL with an address needs a certificate for that address."""
+    async with websocket(ssl=server_tls(authority.issue_cert("127.0.0.1"))) as port:
+        connected = await connect(ConnectRequest(f"wss://127.0.0.1:{port}", ca_file=ca_file), Log(), Phases())
+        await drop(connected)
+    assert connected.peer == f"127.0.0.1:{port}"
+
+
+async def test_an_unknown_authority_is_refused() -> None:
+    """The system's CAs do not know the server's."""
+    async with websocket(ssl=server_tls(trustme.CA().issue_cert("localhost"))) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}"))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+    assert failed.detail.startswith("certificate refused: ")
+
+
+async def test_a_wrong_name_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """A certificate for somebody else."""
+    async with websocket(ssl=server_tls(authority.issue_cert("elsewhere.example"))) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+    assert "localhost" in failed.detail
+
+
+async def test_an_expired_certificate_is_refused(authority: trustme.CA, ca_file: Path) -> None:
+    """A certificate of yesterday."""
+    ended_at = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    async with websocket(ssl=server_tls(authority.issue_cert("localhost", not_after=ended_at))) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file))
+    assert failed.reason is FailureReason.TLS
+    assert "expired" in failed.detail
+
+
+async def test_tls_to_a_server_that_speaks_none() -> None:
+    """A plain server answers the hello with something that is no TLS."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+
+    async with tcp_server(answer) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}"))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+
+
+async def test_a_server_that_hangs_up_on_the_tls_hello() -> None:
+    """A connection that ends within TLS is a failure of TLS."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+
+    async with tcp_server(answer) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}"))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_ca_file_that_cannot_be_used(tmp_path: Path, content: str | None) -> None:
+    """The failure names the file."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    failed = await failure(ConnectRequest("wss://localhost:1", ca_file=path))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+    assert str(path) in failed.detail
+
+
+async def test_a_ca_file_that_was_replaced_is_read_again(authority: trustme.CA, tmp_path: Path) -> None:
+    """The context is kept from one attempt to the next, and built again once the file has changed."""
+    path = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    os.utime(path, (1, 1))
+    async with websocket(ssl=server_tls(authority.issue_cert("localhost"))) as port:
+        request = ConnectRequest(f"wss://localhost:{port}", ca_file=path)
+        assert (await failure(request)).reason is FailureReason.TLS
+        authority.cert_pem.write_to_path(str(path))
+        await drop(await connect(request, Log(), Phases()))
+
+
+async def test_a_closed_port_refuses() -> None:
+    """Nobody listens, on any of the host's addresses."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        failed = await failure(ConnectRequest(f"ws://localhost:{bound.getsockname()[1]}"))
+    assert (failed.reason, failed.phase) == (FailureReason.REFUSED, Phase.TCP)
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    """RFC 6761: `invalid` never resolves."""
+    failed = await failure(ConnectRequest("ws://nonexistent.invalid"))
+    assert (failed.reason, failed.phase) == (FailureReason.DNS, Phase.RESOLVE)
+
+
+async def test_a_name_that_cannot_exist() -> None:
+    """A label longer than the DNS allows is refused before anybody is asked."""
+    failed = await failure(ConnectRequest(f"ws://{'x' * 64}.example"))
+    assert (failed.reason, failed.phase) == (FailureReason.DNS, Phase.RESOLVE)
+
+
+async def test_an_address_that_nothing_routes_to() -> None:
+    """The limited broadcast address takes no connection."""
+    failed = await failure(ConnectRequest("ws://255.255.255.255:80"))
+    assert (failed.reason, failed.phase) == (FailureReason.UNREACHABLE, Phase.TCP)
+
+
+async def test_a_listener_that_accepts_nobody() -> None:
+    """A full backlog answers nothing: the deadline ends it in the TCP phase."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        with contextlib.ExitStack() as waiting:
+            for _ in range(4):
+                sock = waiting.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex(listener.getsockname())
+            failed = await failure(
+                ConnectRequest(f"ws://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=0.2)
+            )
+    assert (failed.reason, failed.phase) == (FailureReason.TIMEOUT, Phase.TCP)
+
+
+@pytest.mark.parametrize(("scheme", "phase"), [("ws", Phase.UPGRADE), ("wss", Phase.TLS)])
+async def test_a_server_that_says_nothing(scheme: str, phase: Phase) -> None:
+    """One deadline over all phases; it closes the socket, and the failure names the phase it ended in."""
+    async with tcp_server(says_nothing) as port:
+        started = time.monotonic()
+        failed = await failure(ConnectRequest(f"{scheme}://localhost:{port}", connect_timeout_seconds=0.2))
+        assert time.monotonic() - started >= 0.2
+    assert (failed.reason, failed.phase) == (FailureReason.TIMEOUT, phase)
+
+
+@pytest.mark.parametrize(
+    ("response", "status", "retry_after"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 17\r\nContent-Length: 2\r\n\r\nno", 503, 17.0),
+        (b"HTTP/1.1 429 Too Many\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", 429, None),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, None),
+        (b"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 301, None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, None),
+    ],
+)
+async def test_an_upgrade_that_is_refused(response: bytes, status: int, retry_after: float | None) -> None:
+    """Every status but 101 is a refusal, redirects included, with the server's own wish for patience."""
+    async with tcp_server(says(response)) as port:
+        failed = await failure(ConnectRequest(f"ws://localhost:{port}"))
+    assert (failed.reason, failed.phase, failed.status) == (FailureReason.HTTP_STATUS, Phase.UPGRADE, status)
+    assert failed.retry_after_seconds == retry_after
+    assert str(status) in failed.detail
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"\x00" * 100 + b"\r\n",
+        b"HTTP/1.1 200 OK\x1b[2J\r\n\r\n",
+        SWITCHING + b"\r\n",
+        SWITCHING + b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        SWITCHING + b"A: b\r\n" * 1000 + b"\r\n",
+        b"x" * 100_000,
+    ],
+)
+async def test_an_answer_that_is_no_handshake(response: bytes) -> None:
+    """Garbage, other protocols, and upgrades that do not prove themselves."""
+    async with tcp_server(says(response)) as port:
+        failed = await failure(ConnectRequest(f"ws://localhost:{port}", connect_timeout_seconds=5))
+    assert (failed.reason, failed.phase) == (FailureReason.HANDSHAKE, Phase.UPGRADE)
+    assert failed.detail.isprintable()
+    assert 0 < len(failed.detail) <= 123
+
+
+async def test_a_server_that_hangs_up_on_the_request() -> None:
+    """A connection that ends before the response is a failure of the handshake."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with tcp_server(answer) as port:
+        failed = await failure(ConnectRequest(f"ws://localhost:{port}"))
+    assert (failed.reason, failed.phase) == (FailureReason.HANDSHAKE, Phase.UPGRADE)
+
+
+async def test_a_frame_behind_the_response_is_told_though_connect_is_still_under_way() -> None:
+    """The welcome in the same segment as the upgrade reaches the handler, after `opened`."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: bytes) -> None:
+        writer.write(response + frame(Opcode.TEXT, b"welcome"))
+        await reader.read()
+
+    async with raw_server(handle) as port:
+        log = Log()
+        connected = await connect(ConnectRequest(f"ws://localhost:{port}"), log, Phases())
+        await log.until(("text", b"welcome"))
+        await drop(connected)
+    assert log.heard == [("opened",), ("text", b"welcome")]
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_a_cancelled_attempt_leaves_no_socket(scheme: str) -> None:
+    """Whoever stops the monitor in the middle of an attempt hangs up at once."""
+    spoken_to, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        spoken_to.set()
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+        hung_up.set()
+
+    async with tcp_server(answer) as port, asyncio.timeout(5):
+        attempt = asyncio.create_task(connect(ConnectRequest(f"{scheme}://localhost:{port}"), Log(), Phases()))
+        await spoken_to.wait()
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        await hung_up.wait()
+
+
+async def test_a_bug_is_not_taken_for_a_failure() -> None:
+    """An exception that no network can cause comes out as it is, and closes the socket all the same."""
+
+    def observe(phase: Phase, seconds: float) -> None:
+        if phase is Phase.UPGRADE:
+            raise TypeError("a bug")
+
+    async with websocket() as port:
+        with pytest.raises(TypeError, match="a bug"):
+            await connect(ConnectRequest(f"ws://localhost:{port}"), Log(), observe)
+
+
+async def test_frames_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the level, the library's log of frames, tokens among them, stays shut."""
+    caplog.set_level(logging.DEBUG)
+    async with websocket() as port:
+        connected = await connect(ConnectRequest(f"ws://localhost:{port}"), Log(), Phases())
+        connected.connection.send_text_now(b'["auth","very-secret"]')
+        connected.connection.close_now(1000)
+        await ended(connected.connection)
+    ours = [record for record in caplog.records if not record.name.startswith("websockets.server")]
+    assert not [record for record in ours if "very-secret" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        ("-5", None),
+        ("1e9", None),
+        ("", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 253402300799.0 - 1_000_000_000.0),
+        (format_datetime(dt.datetime.fromtimestamp(1_000_000_090, dt.UTC), usegmt=True), 90.0),
+        (format_datetime(dt.datetime.fromtimestamp(999_999_000, dt.UTC), usegmt=True), 0.0),
+        ("9" * 1000, 999_999_999_999.0),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    """Seconds or an HTTP date, never below zero; anything else is no wish at all."""
+    assert retry_after_seconds(value, 1_000_000_000.0) == seconds
+
+
+class ConnectProxy:
+    """A small CONNECT proxy; remembers what it was asked."""
+
+    def __init__(self, refusal: bytes = b"") -> None:
+        self.heads: list[str] = []
+        self._refusal = refusal
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if self._refusal:
+            writer.write(self._refusal)
+            await reader.read()
+            return
+        host, port = head.split()[1].rsplit(":", 1)
+        upstream_reader, upstream_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, upstream_writer), pump(upstream_reader, writer))
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+    writer.close()
+
+
+@pytest.fixture
+def by_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def set_proxy(url: str) -> None:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("https_proxy", url)
+
+    return set_proxy
+
+
+async def test_a_plain_connection_through_a_proxy(by_proxy: Callable[[str], None]) -> None:
+    """The environment's proxy is asked for a tunnel with its credentials; resolve and tcp are the way to it."""
+    proxy = ConnectProxy()
+    async with websocket() as port, tcp_server(proxy) as proxy_port:
+        by_proxy(f"http://user:pass@localhost:{proxy_port}")
+        phases = Phases()
+        connected = await connect(ConnectRequest(f"ws://127.0.0.1:{port}"), Log(), phases)
+        await drop(connected)
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.UPGRADE]
+    assert connected.proxied
+    assert connected.peer == f"127.0.0.1:{proxy_port}"
+    assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in proxy.heads[0]
+
+
+async def test_a_tls_connection_through_a_proxy(
+    by_proxy: Callable[[str], None], authority: trustme.CA, ca_file: Path
+) -> None:
+    """TLS is spoken with the server, not with the proxy, and the way of a frame is the same."""
+    proxy = ConnectProxy()
+    async with websocket(ssl=server_tls(authority.issue_cert("localhost"))) as port, tcp_server(proxy) as proxy_port:
+        by_proxy(f"http://localhost:{proxy_port}")
+        phases = Phases()
+        log = Log()
+        connected = await connect(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file), log, phases)
+        connected.connection.send_ping_now(b"through")
+        await log.until(("pong", b"through"))
+        connected.connection.close_now(1000)
+        await ended(connected.connection)
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+    assert connected.certificate_not_after_wall is not None
+
+
+@pytest.fixture
+def system_authorities(monkeypatch: pytest.MonkeyPatch, ca_file: Path) -> Iterator[None]:
+    """Make the tests' authority one of the system's."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    tls._built.cache_clear()
+    yield
+    tls._built.cache_clear()
+
+
+@pytest.mark.usefixtures("system_authorities")
+async def test_a_proxy_that_speaks_tls(by_proxy: Callable[[str], None], authority: trustme.CA) -> None:
+    """An `https://` proxy is verified with the system's CAs, and the server's TLS runs inside the proxy's."""
+    proxy = ConnectProxy()
+    localhost = server_tls(authority.issue_cert("localhost"))
+    async with websocket(ssl=localhost) as port, tcp_server(proxy, ssl=localhost) as proxy_port:
+        by_proxy(f"https://localhost:{proxy_port}")
+        phases = Phases()
+        connected = await connect(ConnectRequest(f"wss://localhost:{port}"), Log(), phases)
+        connected.connection.close_now(1000)
+        await ended(connected.connection)
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+
+
+async def test_a_proxy_whose_certificate_is_refused(by_proxy: Callable[[str], None], authority: trustme.CA) -> None:
+    """The way to the proxy is part of `tcp`, yet what failed there was TLS."""
+    localhost = server_tls(authority.issue_cert("localhost"))
+    async with tcp_server(ConnectProxy(), ssl=localhost) as proxy_port:
+        by_proxy(f"https://localhost:{proxy_port}")
+        failed = await failure(ConnectRequest("ws://exchange.invalid"))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TCP)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason", "status"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", FailureReason.HTTP_STATUS, 407),
+        (b"HTTP/1.0 502 Bad Gateway\r\nRetry-After: 3\r\n\r\n", FailureReason.HTTP_STATUS, 502),
+        (b"nonsense\r\n\r\n", FailureReason.HANDSHAKE, None),
+    ],
+)
+async def test_a_proxy_that_refuses(
+    by_proxy: Callable[[str], None], refusal: bytes, reason: FailureReason, status: int | None
+) -> None:
+    """A proxy's refusal is told as the proxy's, without its password."""
+    async with tcp_server(ConnectProxy(refusal)) as proxy_port:
+        by_proxy(f"http://user:secret@localhost:{proxy_port}")
+        failed = await failure(ConnectRequest("ws://exchange.invalid"))
+    assert (failed.reason, failed.phase, failed.status) == (reason, Phase.TCP, status)
+    assert "proxy" in failed.detail
+    assert "secret" not in failed.detail
+
+
+async def test_a_proxy_that_hangs_up_within_tls(by_proxy: Callable[[str], None]) -> None:
+    """A tunnel that ends in the middle of TLS is a failure of TLS, not a bug."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.read(10)
+
+    async with tcp_server(answer) as proxy_port:
+        by_proxy(f"http://localhost:{proxy_port}")
+        failed = await failure(ConnectRequest("wss://exchange.invalid"))
+    assert (failed.reason, failed.phase) == (FailureReason.TLS, Phase.TLS)
+
+
+async def test_no_proxy_is_honoured(by_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host in `no_proxy` is reached directly."""
+    by_proxy("http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with websocket() as port:
+        connected = await connect(ConnectRequest(f"ws://127.0.0.1:{port}"), Log(), Phases())
+        await drop(connected)
+    assert not connected.proxied
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("socks5h://user:secret@localhost:1", "python-socks"), ("ftp://user:secret@localhost", "ftp")],
+)
+async def test_a_proxy_that_cannot_be_used(by_proxy: Callable[[str], None], url: str, words: str) -> None:
+    """The failure says what is wrong with it, without its password."""
+    by_proxy(url)
+    failed = await failure(ConnectRequest("ws://exchange.invalid"))
+    assert failed.reason is FailureReason.OTHER
+    assert words in failed.detail
+    assert "secret" not in str(failed)
