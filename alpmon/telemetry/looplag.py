@@ -1,0 +1,22 @@
+"""How late the event loop's own timer runs: tells a slow monitor from a slow exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alpmon.telemetry.state import Monitor
+
+
+async def watch_loop(monitor: Monitor, interval: float = 0.1) -> None:
+    """Tick every `interval` seconds until cancelled; each tick's lateness goes into the monitor's record."""
+    while True:
+        due = time.monotonic() + interval
+        await asyncio.sleep(interval)
+        now = time.monotonic()
+        late = max(0.0, now - due)
+        monitor.loop_lag.observe(late)
+        monitor.recent_lag.append(late)
+        monitor.last_tick = now
