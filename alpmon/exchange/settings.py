@@ -1,0 +1,53 @@
+"""What a simulated exchange is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from alpmon.core.protocol import Dialect
+
+MEBIBYTE: Final = 1 << 20
+
+
+class WelcomeUnit(StrEnum):
+    """How the welcome writes its intervals; the older edition of the documents wrote nanoseconds."""
+
+    MILLISECONDS = "ms"
+    NANOSECONDS = "ns"
+
+    @property
+    def per_second(self) -> float:
+        """How many of the unit make a second."""
+        return 1e3 if self is WelcomeUnit.MILLISECONDS else 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A simulated exchange. The defaults behave as the real one was measured to, at its own pace.
+
+    Attributes:
+        dialect: whose rules to follow: the exchange's documents or what was measured.
+        port: 0 takes a free one.
+        seed: decides the market, the client ids and every chance taken by a fault.
+        rate: how many times faster than the real market.
+        market: False sends only what is injected.
+        quiet_pairs: how many of the pairs say nothing for minutes.
+        refused_tokens: what `auth` answers with an error; any other text that is not empty is accepted.
+        max_write_buffer_bytes: a client that lets more than this wait is dropped.
+    """
+
+    dialect: Dialect = Dialect.OBSERVED
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 0
+    ping_interval_seconds: float = 20.0
+    ping_timeout_seconds: float = 30.0
+    welcome_unit: WelcomeUnit = WelcomeUnit.MILLISECONDS
+    market: bool = True
+    rate: float = 1.0
+    quiet_pairs: int = 10
+    refused_tokens: frozenset[str] = frozenset({"refused"})
+    max_write_buffer_bytes: int = 32 * MEBIBYTE
+    close_timeout_seconds: float = 5.0
