@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from alpmon.logs import mask
+
 if TYPE_CHECKING:
     from alpmon.config import Auth
 
@@ -40,6 +42,7 @@ class TokenFile:
             raise AuthError(f"token file {self._path}: {why}") from None
         if not token:
             raise AuthError(f"token file {self._path} is empty")
+        mask(token)
         return token
 
 

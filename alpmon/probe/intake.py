@@ -15,6 +15,7 @@ from alpmon.core import session as life
 from alpmon.core import subscriptions as subs
 from alpmon.core.keepalive import NEVER, SendPing
 from alpmon.core.protocol import Flaw, FrameKind
+from alpmon.logs import Bounded
 from alpmon.probe.feed import Feed
 from alpmon.telemetry.state import Phase, PingKind
 
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
 GOING_AWAY: Final = 1001
-POLICY: Final = 1008
 INTERNAL_ERROR: Final = 1011
+
+_WARN_EVERY_SECONDS: Final = 10.0
+"""What a peer does wrong again and again is counted each time and told so often."""
 
 _KIND_OF: Final[dict[type, FrameKind]] = {
     protocol.Welcome: FrameKind.WELCOME,
@@ -73,6 +76,7 @@ class Intake:
         self._overflow = overflow
         self._connection: ProbeConnection | None = None
         self._opened_at = 0.0
+        self._warnings = Bounded(_WARN_EVERY_SECONDS)
         self._last_ping: dict[PingKind, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._counters: dict[type, Callable[..., None]] = {}
@@ -97,9 +101,8 @@ class Intake:
 
     # What the connection calls, in the loop's own callbacks
 
-    def opened(self, connection: ProbeConnection) -> None:
+    def opened(self, connection: ProbeConnection, now: float, wall: float) -> None:
         """The upgrade is done; no frame came before."""
-        now, wall = time.monotonic(), time.time()
         self._connection = connection
         self._opened_at = now
         self._keepalive = self.session.keepalive
@@ -195,10 +198,15 @@ class Intake:
             self._record.unrouted += 1  # Data outside a session belongs to no subscription.
         if isinstance(event, protocol.Malformed):
             self._record.malformed[event.flaw] += 1
-            self._log.warning("malformed frame", reason=event.flaw)
+            self._warn("malformed frame", event.flaw, now)
         outputs = self.session.received(event, now)
         if outputs:
             self.carry_out(outputs, now, wall)
+
+    def _warn(self, event: str, reason: str, now: float, **more: str) -> None:
+        allowed, suppressed = self._warnings.allow((event, reason), now)
+        if allowed:
+            self._log.warning(event, reason=reason, suppressed=suppressed, **more)
 
     def _note_ping(self, kind: PingKind, now: float, wall: float, answered: float) -> None:
         record = self._record
@@ -224,7 +232,7 @@ class Intake:
         record.established_wall = wall
         record.advertised_interval_seconds = welcome.ping_interval_seconds
         record.advertised_timeout_seconds = welcome.ping_timeout_seconds
-        record.connect[Phase.WELCOME].observe(max(0.0, now - self._opened_at))  # It may share a read with the upgrade
+        record.connect[Phase.WELCOME].observe(now - self._opened_at)
         for topic in record.topics.values():
             if topic.freshness is not None:
                 topic.freshness.up(now)
@@ -256,9 +264,9 @@ class Intake:
             self._log.error("token refused", hint="the private channels stay closed in this session")
 
     def _refused(self, refused: life.Refused, now: float, wall: float) -> None:
-        del now, wall
+        del wall
         self._record.error_frames[refused.reason] += 1
-        self._log.warning("error frame", reason=refused.reason, message=refused.error.message[:200])
+        self._warn("error frame", refused.reason, now, message=refused.error.message[:200])
 
     def _round_trip(self, trip: life.RoundTrip, now: float, wall: float) -> None:
         del now

@@ -1,0 +1,110 @@
+"""The commands. What a command does not need is not imported for it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from alpmon import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from alpmon.config import Config
+
+BAD_CONFIGURATION: Final = 2
+DEMO_LISTEN: Final = "127.0.0.1:9719"
+SIMULATE_LISTEN: Final = "127.0.0.1:9720"
+
+_file = click.Path(dir_okay=False, path_type=Path)
+_config = click.option(
+    "--config", "config_file", type=_file, help="YAML file; without it, the public feed of the exchange."
+)
+
+
+def _address(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """ADDR:PORT as it was given, if it is one."""
+    from alpmon.config import split_listen
+
+    if value is not None:
+        try:
+            split_listen(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+    return value
+
+
+_listen = click.option(
+    "--listen", metavar="ADDR:PORT", callback=_address, help="Where to serve HTTP; goes before the file's `listen`."
+)
+
+
+class _LazyGroup(click.Group):
+    """Imports `alpmon config` only when it is asked for: its models cost more than all of `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "config"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "config":
+            return super().get_command(ctx, cmd_name)
+        from alpmon.config.commands import config_group
+
+        return config_group
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="alpmon")
+def main() -> None:
+    """Watch the connection to Alp Exchange: is a feed stale, slow, thin or deaf, and whose fault is it?"""
+
+
+@main.command()
+@_config
+@_listen
+def run(config_file: Path | None, listen: str | None) -> None:
+    """Hold the connections and serve the metrics, until SIGTERM or SIGINT.
+
+    Exit code: 0 after a signal, 2 for a bad configuration or an address that cannot be listened on.
+    """
+    config = _load(config_file, listen)
+    _log(config)
+    from alpmon import service
+
+    _run(service.run(config))
+
+
+def _load(config_file: Path | None, listen: str | None) -> Config:
+    """The configuration, or the end with every mistake named."""
+    from alpmon.config import ConfigError, default_config, load
+
+    try:
+        config = default_config() if config_file is None else load(config_file)
+    except ConfigError as error:
+        _refuse(str(error))
+    return config if listen is None else config.model_copy(update={"listen": listen})
+
+
+def _log(config: Config) -> None:
+    from alpmon import logs
+
+    logs.configure(config.log.level, config.log.format)
+
+
+def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
+    """The only place where an event loop is started."""
+    from alpmon.web import ListenError
+
+    try:
+        asyncio.run(main_coroutine)
+    except ListenError as error:
+        _refuse(str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(BAD_CONFIGURATION)

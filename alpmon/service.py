@@ -1,0 +1,117 @@
+"""The monitor as one process: workers, HTTP, signals; put together here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+import time
+from random import Random
+from typing import TYPE_CHECKING, Final, Self
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from alpmon.config import show
+from alpmon.probe.supervisor import Supervisor
+from alpmon.telemetry.looplag import watch_loop
+from alpmon.telemetry.metrics import register
+from alpmon.telemetry.state import Monitor
+from alpmon.web import create_app, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+
+    from alpmon.config import Config
+
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
+"""How long the scrape's thread may keep the interpreter from the event loop's; Python's default is ten times this."""
+
+
+class Service:
+    """One monitor, from the first connection attempt to the last goodbye; use it as an async context manager.
+
+    Attributes:
+        monitor: what has been seen.
+        url: where HTTP is served.
+    """
+
+    def __init__(self, config: Config, rng: Random | None = None) -> None:
+        self.config = config
+        self.monitor = Monitor(started_wall=time.time())
+        self.monitor.reload_success_wall = self.monitor.started_wall
+        self.registry = CollectorRegistry()
+        self._supervisor = Supervisor(config, self.monitor, rng or Random())
+        self._exits = contextlib.AsyncExitStack()
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        """Serve HTTP, then connect.
+
+        Raises:
+            ListenError: the address to listen on cannot be had.
+        """
+        async with self._exits:
+            await self._start()
+            self._exits = self._exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every session with 1001, then HTTP, so that the last scrape can see it."""
+        await self._exits.aclose()
+
+    async def _start(self) -> None:
+        register(self.registry, self.monitor)
+        app = create_app(self.monitor, self.registry, lambda: show(self.config))
+        host, port = self.config.address
+        server = await serve(app, host, port)
+        self._exits.push_async_callback(server.close)
+        self.url = server.url
+        lag = asyncio.create_task(watch_loop(self.monitor))
+        self._exits.callback(lag.cancel)
+        self._exits.push_async_callback(self._supervisor.stop)
+        self._supervisor.start()
+
+
+async def run(config: Config, around: Callable[[Service], Awaitable[None]] | None = None) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        config: what to hold.
+        around: called once when everything is up.
+    """
+    log = structlog.get_logger("alpmon")
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    async with stop_signals() as stop, Service(config) as service:
+        log.info("started", url=service.url, targets=len(config.targets))
+        _spare_the_collector()
+        if around is not None:
+            await around(service)
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+def _spare_the_collector() -> None:
+    """What was built at the start stays for ever: a full collection need not look at it again, and stall the loop."""
+    gc.collect()
+    gc.freeze()
+
+
+@contextlib.asynccontextmanager
+async def stop_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set, for as long as the context lasts."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

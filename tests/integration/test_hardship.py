@@ -1,0 +1,237 @@
+"""What goes wrong out there, over real sockets: limits, bad frames, dead peers, refusals, our own bugs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpmon.core.protocol import Dialect
+from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload, RefuseUpgrades
+from alpmon.exchange.pairs import SYMBOLS
+from tests.core.bad_frames import BAD_FRAMES
+from tests.integration.harness import TARGET, monitoring, target, until
+
+if TYPE_CHECKING:
+    from tests.conftest import StartExchange
+
+FAST_PINGS = {"ping_interval_seconds": 0.4, "ping_timeout_seconds": 0.6}
+
+
+def many_topics(count: int) -> list[str]:
+    """Different valid topics of the simulated exchange."""
+    made = (f"{channel}.{symbol}" for channel in ("market_depth", "trade", "diff") for symbol in sorted(SYMBOLS))
+    return list(itertools.islice(made, count))
+
+
+async def test_45_topics_take_three_connections_and_no_frame_is_too_long(start_exchange: StartExchange) -> None:
+    """The observed dialect takes 20 topics a connection and 800 bytes a frame."""
+    exchange = await start_exchange()
+    topics = many_topics(45)
+    async with monitoring(target(exchange.url, topics)) as monitored:
+        for label in ("0-0", "1-0", "2-0"):
+            await monitored.until_live(label)
+        entries = exchange.ledger.connections
+        assert len(entries) == 3
+        held = [[topic for request in entry.requests for topic in request.topics] for entry in entries]
+        assert max(map(len, held)) <= 20
+        assert sorted(itertools.chain(*held)) == sorted(topics)
+        assert all(request.bytes <= 800 for entry in entries for request in entry.requests)
+        assert not any(entry.errors for entry in entries)
+
+
+async def test_a_topic_limit_is_learnt_and_the_overflow_moves_to_another_connection(
+    start_exchange: StartExchange,
+) -> None:
+    """Configured for more than the server takes: nothing is lost, and nothing asked for twice."""
+    exchange = await start_exchange()
+    topics = many_topics(45)
+    async with monitoring(target(exchange.url, topics, max_topics_per_connection=100)) as monitored:
+        await until(lambda: sum(len(session.topics) for session in exchange.sessions) == 45)
+        await until(lambda: len(monitored.service.monitor.targets[TARGET].connections) == 3)
+        for label in ("0-0", "1-0", "2-0"):
+            await monitored.until_live(label)
+        assert sorted(len(session.topics) for session in exchange.sessions) == [5, 20, 20]
+        scrape = await monitored.scrape()
+        live = scrape.values("alpmon_topic_state", alpmon_topic_state="live")
+        assert len(live) == 45
+        assert set(live.values()) == {1.0}
+
+
+async def test_bad_frames_are_counted_and_the_session_lives(start_exchange: StartExchange) -> None:
+    """Forty kinds, a mebibyte of text among them; each for its own reason."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
+        await monitored.until_live()
+        before = exchange.ledger.connections[0].frames["raw"]
+        for frame in BAD_FRAMES:
+            exchange.send(frame.as_payload())
+        exchange.send(Payload(text="[" + '"x",' * (1 << 18) + "1]"))
+        await exchange.burst(10, {"trade.*": 1.0})
+        await until(lambda: monitored.connection().data_frames >= 10)
+        scrape = await monitored.scrape()
+        assert exchange.ledger.connections[0].frames["raw"] - before == len(BAD_FRAMES) + 1
+        for reason in {frame.flaw for frame in BAD_FRAMES if frame.flaw is not None}:
+            sent = sum(frame.flaw == reason for frame in BAD_FRAMES)
+            assert scrape.value("alpmon_malformed_frames_total", reason=reason) == sent, reason
+        unknown = 1 + sum(frame.flaw is None for frame in BAD_FRAMES)
+        assert scrape.value("alpmon_frames_total", kind="unknown") == unknown
+        assert scrape.value("alpmon_connection_up") == 1
+        assert scrape.value("alpmon_disconnects_total") == 0
+
+
+async def test_five_thousand_invented_symbols_make_no_series_beyond_the_cap(start_exchange: StartExchange) -> None:
+    """The rest count as `other`, and how many there were is told."""
+    exchange = await start_exchange()
+    options = {"limits": {"max_symbols": 100}}
+    async with monitoring(target(exchange.url, ["trade.*"]), **options) as monitored:
+        await monitored.until_live()
+        for number in range(5000):
+            exchange.send(Payload(text=f'["t",1790139142,{number},"S{number}_USDT","1","1","buy"]'))
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        exchange.send(Payload(text='["t",1790139142,1,"{evil=\\"1\\"}\\n","1","1","buy"]'))
+        await until(lambda: monitored.connection().data_frames == 5001)
+        scrape = await monitored.scrape()
+        symbols = scrape.values("alpmon_symbol_messages_total", channel="trade")
+        assert len(symbols) == 101
+        assert scrape.value("alpmon_symbol_messages_total", symbol="other") == 4901
+        assert scrape.value("alpmon_symbols_dropped_total") == 4901
+        assert "evil" not in scrape.text
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DOCUMENTED, Dialect.OBSERVED])
+@pytest.mark.parametrize("rtt_interval", ["0s", "300ms"])
+async def test_a_half_open_peer_is_found_within_interval_and_timeout(
+    start_exchange: StartExchange, dialect: Dialect, rtt_interval: str
+) -> None:
+    """Plus one second at most; never before the time that the server advertised for itself."""
+    exchange = await start_exchange(dialect=dialect, **FAST_PINGS)
+    async with monitoring(target(exchange.url, ["trade.*"], rtt_interval=rtt_interval)) as monitored:
+        await monitored.until_live()
+        exchange.faults.add(HalfOpen())
+        started = time.monotonic()
+        await until(lambda: monitored.connection().session_duration.count == 1)
+        took = time.monotonic() - started
+        assert 0.5 <= took <= 0.4 + 0.6 + 1.0
+        causes = [(initiator, reason) for initiator, _, reason in monitored.connection().disconnects]
+        assert causes in ([("client", "silence")], [("client", "ping_timeout")])
+        exchange.faults.clear()
+        await monitored.until_live()
+
+
+async def test_refused_upgrades_are_retried_without_hammering(start_exchange: StartExchange) -> None:
+    """`Retry-After` is a lower bound; the failures are counted by reason."""
+    exchange = await start_exchange()
+    exchange.faults.add(RefuseUpgrades(status=503, retry_after=1))
+    async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
+        await until(lambda: len(exchange.ledger.attempts) >= 3)
+        attempts = exchange.ledger.attempts
+        spacing = [later.at - earlier.at for earlier, later in itertools.pairwise(attempts)]
+        assert min(spacing) >= 1.0
+        scrape = await monitored.scrape()
+        refused = scrape.value("alpmon_connection_failures_total", reason="http_status")
+        assert refused == scrape.value("alpmon_connection_failures_total")
+        assert len(attempts) - 1 <= refused <= len(attempts)
+        exchange.faults.clear()
+        await monitored.until_live()
+
+
+async def test_a_server_that_never_welcomes_is_a_failure_not_a_disconnect(start_exchange: StartExchange) -> None:
+    """The upgrade is not the session."""
+    exchange = await start_exchange()
+    exchange.faults.add(NoWelcome())
+    async with monitoring(target(exchange.url, ["trade.*"], timeouts={"welcome": "200ms"})) as monitored:
+        await until(lambda: monitored.connection().failures["welcome_timeout"] >= 2)
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_disconnects_total") == 0
+        assert scrape.value("alpmon_connection_up") == 0
+        status, _ = await monitored.get("/-/ready")
+        assert status == 200
+
+
+async def test_a_reset_connection_is_the_networks_doing(start_exchange: StartExchange) -> None:
+    """1006: no close frame came."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
+        await monitored.until_live()
+        exchange.faults.add(Abort())
+        await until(lambda: monitored.connection().session_duration.count == 1)
+        scrape = await monitored.scrape()
+        labels = {"initiator": "network", "code": "1006", "reason": "connection_lost"}
+        assert scrape.value("alpmon_disconnects_total", **labels) == 1
+        await monitored.until_live()
+
+
+async def test_no_acknowledgement_rejects_the_topic_until_data_proves_it(start_exchange: StartExchange) -> None:
+    """The server took the request but never said so."""
+    exchange = await start_exchange()
+    exchange.faults.add(DropAcks())
+    async with monitoring(target(exchange.url, ["trade.*"], timeouts={"ack": "200ms"})) as monitored:
+        await until(lambda: monitored.connection().request_failures["subscribe", "timeout"] == 1)
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_topic_state", alpmon_topic_state="rejected") == 1
+        await exchange.burst(1, {"trade.*": 1.0})
+        await until(lambda: monitored.connection().data_frames == 1)
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_topic_state", alpmon_topic_state="live") == 1
+
+
+async def test_a_stop_says_goodbye_with_1001_within_two_seconds(start_exchange: StartExchange) -> None:
+    """Also when one of the peers is half-open and will never answer."""
+    exchange = await start_exchange()
+    topics = many_topics(21)
+    async with monitoring(target(exchange.url, topics)) as monitored:
+        await monitored.until_live("0-0")
+        await monitored.until_live("1-0")
+        exchange.faults.add(HalfOpen(connections="first"))
+        first, second = exchange.ledger.connections
+        started = time.monotonic()
+    assert time.monotonic() - started < 2.5
+    await until(lambda: second.close is not None)
+    assert second.close is not None
+    assert (second.close.initiator, second.close.code) == ("client", 1001)
+    assert first.client_id != second.client_id
+
+
+async def test_a_worker_that_dies_of_a_bug_is_counted_and_restarted_and_the_rest_live_on(
+    start_exchange: StartExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bug is planted where a frame is counted, for one connection only."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, many_topics(21))) as monitored:
+        await monitored.until_live("0-0")
+        await monitored.until_live("1-0")
+        broken = monitored.connection("0-0")
+        monkeypatch.setattr(broken, "frames", None)
+        exchange.send(Payload(text="null"))
+        await until(lambda: broken.worker_restarts == 1)
+        monkeypatch.undo()
+        await monitored.until_live("0-0")
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_worker_restarts_total", connection="0-0") == 1
+        assert scrape.value("alpmon_worker_restarts_total", connection="1-0") == 0
+        assert scrape.value("alpmon_disconnects_total", connection="1-0") == 0
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DOCUMENTED, Dialect.OBSERVED])
+async def test_many_ping_intervals_pass_without_a_disconnect_of_our_making(
+    start_exchange: StartExchange, dialect: Dialect
+) -> None:
+    """Thirty intervals: ten minutes at the advertised twenty seconds, told at fifty times the pace."""
+    exchange = await start_exchange(
+        dialect=dialect, market=True, rate=20.0, ping_interval_seconds=0.4, ping_timeout_seconds=0.6
+    )
+    options = {"rtt_interval": "400ms", "ack_probe_interval": "1s"}
+    topics = ["ticker.*", "trade.*", "market_depth.BTC_USDT"]
+    async with monitoring(target(exchange.url, topics, **options)) as monitored:
+        await monitored.until_live()
+        await until(lambda: monitored.connection().rtt.count >= 30, seconds=60)
+        assert exchange.ledger.connections[0].close is None
+        assert len(exchange.ledger.attempts) == 1
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_disconnects_total") == 0
+        assert scrape.value("alpmon_subscribe_failures_total") == 0
