@@ -1,0 +1,154 @@
+"""The HTTP application: what each path answers.
+
+Whatever grows with the number of series is made in one thread of its own, one request at a time, so that neither a
+scrape nor a page holds up a frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+
+from alpmon.telemetry.metrics import render
+from alpmon.telemetry.status import Status, status
+from alpmon.web.page import CONTENT_SECURITY_POLICY, page
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from alpmon.telemetry.state import Monitor
+
+T = TypeVar("T")
+
+HEALTHY_WITHIN_SECONDS: Final = 5.0
+"""The loop's timer ticks ten times a second; this late, it has stopped or the machine has."""
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Server": "alpmon",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Pages:
+    """The handlers, and the thread that the big ones are made in.
+
+    Args:
+        monitor: the state.
+        registry: what `/metrics` collects.
+        config_text: the configuration now in force as YAML, masked.
+        monotonic: the clock of the monitor's `now`.
+        wall: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        registry: CollectorRegistry,
+        config_text: Callable[[], str],
+        monotonic: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._monitor = monitor
+        self._registry = registry
+        self._config_text = config_text
+        self._monotonic = monotonic
+        self._wall = wall
+        self._thread = ThreadPoolExecutor(1, "render")
+
+    async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
+        """Keep the thread for as long as the application is served."""
+        yield
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Every family, in the format that is asked for."""
+        accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
+        encodings = ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
+        names = request.query.getall("name[]", [])
+        scrape = await self._aside(lambda: render(self._registry, accept, encodings, names))
+        headers = {hdrs.CONTENT_TYPE: scrape.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if scrape.gzipped:
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=scrape.body, headers=headers)
+
+    async def index(self, _: web.Request) -> web.Response:
+        """The page for people."""
+        return web.Response(text=await self._aside(lambda: page(self._status())), content_type="text/html")
+
+    async def status(self, _: web.Request) -> web.Response:
+        """The page for programs."""
+        body = await self._aside(lambda: msgspec.json.encode(self._status()))
+        return web.Response(body=body, content_type="application/json")
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        """Whether the event loop ticks."""
+        return _verdict(self._monotonic() - self._monitor.last_tick <= HEALTHY_WITHIN_SECONDS, "healthy")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Whether every connection was attempted once, whatever came of it."""
+        return _verdict(self._monitor.first_attempts_made, "ready")
+
+    async def config(self, _: web.Request) -> web.Response:
+        """What the configuration comes to."""
+        return web.Response(text=self._config_text())
+
+    def _status(self) -> Status:
+        return status(self._monitor, self._monotonic(), self._wall())
+
+    async def _aside(self, make: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, make)
+
+
+def create_app(
+    monitor: Monitor,
+    registry: CollectorRegistry,
+    config_text: Callable[[], str],
+    monotonic: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+) -> web.Application:
+    """Put the paths together; the arguments are those of `Pages`."""
+    pages = Pages(monitor, registry, config_text, monotonic, wall)
+    app = web.Application(middlewares=[_one_line_errors])
+    app.cleanup_ctx.append(pages.lifetime)
+    app.on_response_prepare.append(_add_headers)
+    app.add_routes(
+        [
+            web.get("/", pages.index),
+            web.get("/metrics", pages.metrics),
+            web.get("/api/v1/status", pages.status),
+            web.get("/-/healthy", pages.healthy),
+            web.get("/-/ready", pages.ready),
+            web.get("/config", pages.config),
+        ]
+    )
+    return app
+
+
+def _verdict(good: bool, word: str) -> web.Response:
+    return web.Response(text=f"{word}\n") if good else web.Response(status=503, text=f"not {word}\n")
+
+
+@web.middleware
+async def _one_line_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Errors as one plain line that repeats nothing of the request."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        allowed = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
+        return web.Response(status=error.status, text=f"{error.status} {error.reason}\n", headers=allowed)
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
