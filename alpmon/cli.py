@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from alpmon.config import Config
+    from alpmon.exchange.scenario import Scenario
 
 BAD_CONFIGURATION: Final = 2
 DEMO_LISTEN: Final = "127.0.0.1:9719"
@@ -76,6 +77,48 @@ def run(config_file: Path | None, listen: str | None) -> None:
     from alpmon import service
 
     _run(service.run(config))
+
+
+@main.command()
+@click.option("--listen", metavar="ADDR:PORT", callback=_address, default=DEMO_LISTEN, show_default=True)
+@click.option("--scenario", default="demo", show_default=True, help="A built-in scenario or a YAML file.")
+def demo(listen: str, scenario: str) -> None:
+    """Run the monitor against a simulated exchange, faults included. Needs no account and no network."""
+    played = _scenario(scenario)
+    from alpmon import logs, simulation
+
+    logs.configure("warning")
+    _run(simulation.demo(listen, played))
+
+
+@main.command()
+@click.option("--listen", metavar="ADDR:PORT", callback=_address, default=SIMULATE_LISTEN, show_default=True)
+@click.option("--dialect", type=click.Choice(["documented", "observed"]), default="observed", show_default=True)
+@click.option("--scenario", help="A built-in scenario or a YAML file; healthy without it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides the market and every chance.")
+def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None:
+    """Run the simulated exchange alone, for clients to try themselves on.
+
+    Faults can be switched over HTTP: POST, GET and DELETE /control/faults. What was sent is at /control/ledger.
+    """
+    played = None if scenario is None else _scenario(scenario)
+    from alpmon import logs, simulation
+    from alpmon.config import split_listen
+    from alpmon.core.protocol import Dialect
+    from alpmon.exchange import Settings
+
+    logs.configure("info")
+    host, port = split_listen(listen)
+    _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
+
+
+def _scenario(name: str) -> Scenario:
+    from alpmon.exchange.scenario import ScenarioError, load
+
+    try:
+        return load(name)
+    except ScenarioError as error:
+        _refuse(str(error))
 
 
 def _load(config_file: Path | None, listen: str | None) -> Config:

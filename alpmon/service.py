@@ -19,7 +19,8 @@ from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.state import Monitor
-from alpmon.web import create_app, serve
+from alpmon.web.app import create_app
+from alpmon.web.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

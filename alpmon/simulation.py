@@ -1,0 +1,118 @@
+"""The simulated exchange as a command, and with the monitor beside it: the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+import structlog
+
+from alpmon import config, service
+from alpmon.core.protocol import Dialect
+from alpmon.exchange import Exchange, Settings
+from alpmon.exchange.scenario import play
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from alpmon.config import Config
+    from alpmon.exchange.scenario import Scenario
+    from alpmon.service import Service
+
+DEMO_TOPICS: Final = (
+    "ticker.*",
+    "trade.*",
+    "market_depth.BTC_USDT",
+    "market_depth.ETH_USDT",
+    "market_depth.ZEC_USDC",
+    "diff.BTC_USDT",
+)
+"""One of each kind: a wildcard of each busy channel, books of busy and of quiet pairs, and one that the observed
+dialect acknowledges and never delivers."""
+
+
+async def simulate(settings: Settings, scenario: Scenario | None) -> None:
+    """Serve a simulated exchange until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    async with service.stop_signals() as stop, _playing(settings, scenario) as exchange:
+        log = structlog.get_logger("alpmon.exchange")
+        log.info("simulated exchange", url=exchange.url, control=exchange.http_url + "/control/ledger")
+        await stop.wait()
+
+
+async def demo(listen: str, scenario: Scenario) -> None:
+    """Run the monitor against two simulated exchanges: one plays the scenario, the other stays healthy."""
+    async with _playing(Settings(seed=1), scenario) as observed, _playing(_documented(), None) as documented:
+
+        async def tell(running: Service) -> None:
+            click.echo(_where_to_look(running.url, observed, scenario), err=True)
+
+        await service.run(demo_config(listen, observed.url, documented.url), tell)
+
+
+def demo_config(listen: str, observed: str, documented: str) -> Config:
+    """What the demo watches; shown at /config like any other."""
+    targets = [
+        {"name": "observed", "url": observed, **_watched(), "timeouts": {"ack": "2s"}, "ack_probe_interval": "5s"},
+        {"name": "documented", "url": documented, **_watched()},
+    ]
+    text = msgspec.json.encode({"listen": listen, "targets": targets}).decode()
+    return config.parse(text, "demo", {})
+
+
+def _watched() -> dict[str, Any]:
+    return {
+        "topics": DEMO_TOPICS,
+        "rtt_interval": "5s",
+        "reconnect": {"max": "10s"},
+        "freshness": {"default": {"silent_after": "1m"}},
+    }
+
+
+def _documented() -> Settings:
+    return Settings(dialect=Dialect.DOCUMENTED, seed=2)
+
+
+@contextlib.asynccontextmanager
+async def _playing(settings: Settings, scenario: Scenario | None) -> AsyncIterator[Exchange]:
+    async with Exchange(settings) as exchange:
+        playing = None if scenario is None else asyncio.create_task(play(exchange, scenario))
+        try:
+            yield exchange
+        finally:
+            if playing is not None:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+
+
+def _where_to_look(url: str, exchange: Exchange, scenario: Scenario) -> str:
+    lines = [
+        "",
+        "  alpmon watches two simulated exchanges; nothing leaves this machine. Ctrl-C ends it.",
+        "",
+        f"  status page   {url}/",
+        f"  metrics       {url}/metrics",
+        f"  status, JSON  {url}/api/v1/status",
+        f"  configuration {url}/config",
+        f"  ledger        {exchange.http_url}/control/ledger   what the exchange really did",
+        "",
+        f"  target `documented` stays healthy; target `observed` plays: {scenario.description}",
+        "",
+    ]
+    lines += [f"  {_clock(step.at)}  {_told(step.fault.model_dump(exclude_defaults=True))}" for step in scenario.steps]
+    return "\n".join([*lines, ""])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:2d}:{rest:02d}"
+
+
+def _told(fault: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in fault.items())
