@@ -53,5 +53,5 @@ def _address(host: str, port: int) -> str:
 
 
 def _why(error: OSError) -> str:
-    """The system's own words: asyncio wraps them in a sentence that repeats the address, but not those of a resolver."""
+    """The system's own words; asyncio wraps them in a sentence that repeats the address, a resolver has its own."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,0 +1,353 @@
+"""What a scrape says about what was seen."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import threading
+from collections import Counter
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.registry import DuplicateTimeseries
+
+from alpmon.core.freshness import TopicState
+from alpmon.core.protocol import Channel, FrameKind
+from alpmon.core.session import State
+from alpmon.core.subscriptions import RequestOp
+from alpmon.telemetry.metrics import register, render
+from alpmon.telemetry.state import (
+    LATENCY_BUCKETS,
+    ConnectionRecord,
+    Histogram,
+    PingKind,
+    SymbolRecord,
+    TopicRecord,
+)
+from tests.telemetry.records import (
+    OPENMETRICS,
+    STARTED_WALL,
+    Clock,
+    Scraper,
+    bring_up,
+    connection,
+    fresh_monitor,
+)
+
+
+@pytest.fixture
+def record() -> ConnectionRecord:
+    """The one connection of the scraped monitor."""
+    return connection()
+
+
+@pytest.fixture
+def scraper(record: ConnectionRecord) -> Scraper:
+    return Scraper(fresh_monitor(record))
+
+
+# Sessions
+
+
+def test_an_up_connection_says_so_and_names_its_session(scraper: Scraper, record: ConnectionRecord) -> None:
+    """From the welcome on."""
+    bring_up(record, scraper.clock.now)
+    assert scraper.value("alpmon_connection_up") == 1
+    assert scraper.value("alpmon_connection_established_timestamp_seconds") == STARTED_WALL
+    assert scraper.children("alpmon_session_info") == [{"client_id": "client-1", "dialect": "observed"}]
+
+
+def test_a_connection_that_is_down_has_no_session(scraper: Scraper) -> None:
+    """Not even one with an empty client id."""
+    assert scraper.value("alpmon_connection_up") == 0
+    assert scraper.value("alpmon_connection_established_timestamp_seconds") == 0
+    assert scraper.children("alpmon_session_info") == []
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_exactly_the_present_connection_state_is_one(scraper: Scraper, record: ConnectionRecord, state: State) -> None:
+    """All states are there, and one of them is it."""
+    record.state = state
+    shown = {
+        s.labels["alpmon_connection_state"]: s.value for s in scraper.samples() if s.name == "alpmon_connection_state"
+    }
+    assert shown == {each.value: float(each is state) for each in State}
+
+
+def test_the_url_is_shown_without_its_password() -> None:
+    """Secrets never reach a metric."""
+    scraper = Scraper(fresh_monitor(url="wss://me:hunter2@exchange.test/ws?token=s3cret"))
+    text = scraper.text()
+    assert 'url="wss://me:***@exchange.test/ws?token=***"' in text
+    assert "hunter2" not in text
+    assert "s3cret" not in text
+
+
+def test_a_session_end_is_counted_by_who_how_and_why(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Its neighbours stay at 0."""
+    record.disconnects["server", "1012", "close_frame"] += 2
+    labels = {"initiator": "server", "reason": "close_frame"}
+    assert scraper.value("alpmon_disconnects_total", code="1012", **labels) == 2
+    assert scraper.value("alpmon_disconnects_total", code="1001", **labels) == 0
+
+
+def test_an_unforeseen_session_end_appears_when_it_happens(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Nothing is lost for not being on the list."""
+    unforeseen = {"initiator": "server", "code": "1003", "reason": "close_frame"}
+    assert unforeseen not in scraper.children("alpmon_disconnects_total")
+    record.disconnects["server", "1003", "close_frame"] += 1
+    assert scraper.value("alpmon_disconnects_total", **unforeseen) == 1
+
+
+def test_unregistered_close_codes_share_one_series(scraper: Scraper, record: ConnectionRecord) -> None:
+    """A server may invent 2000 codes; they add up under `other`."""
+    before = len(scraper.children("alpmon_disconnects_total"))
+    for code in range(4000, 4100):
+        record.disconnects["server", str(code), "close_frame"] += 1
+    assert scraper.value("alpmon_disconnects_total", code="other") == 100
+    assert len(scraper.children("alpmon_disconnects_total")) == before
+
+
+# Frames, topics, symbols
+
+
+def test_data_frames_are_the_sum_of_both_ways_in(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Public data is counted where it arrives, private data with the other frames."""
+    record.data_frames = 7
+    record.frames[FrameKind.DATA] += 2
+    record.frames[FrameKind.ACK] += 1
+    assert scraper.value("alpmon_frames_total", kind="data") == 9
+    assert scraper.value("alpmon_frames_total", kind="ack") == 1
+
+
+def test_a_private_channel_is_counted_and_never_judged(scraper: Scraper, record: ConnectionRecord) -> None:
+    """An account may be silent for ever, so it has no state, no age and no threshold."""
+    record.topics["wallet"] = TopicRecord("wallet", None, messages=3, bytes=120, last_message_wall=STARTED_WALL)
+    families = {sample.name for sample in scraper.samples() if sample.labels.get("topic") == "wallet"}
+    assert families == {
+        "alpmon_messages_total",
+        "alpmon_message_bytes_total",
+        "alpmon_topic_last_message_timestamp_seconds",
+    }
+    assert scraper.value("alpmon_messages_total", topic="wallet") == 3
+
+
+def test_a_topic_turns_stale_between_two_scrapes_without_any_event(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Its state, flag, seconds and episodes are those of the moment of the scrape."""
+    bring_up(record, scraper.clock.now)
+    freshness = record.topics["trade.*"].freshness
+    assert freshness is not None
+    freshness.message(scraper.clock.now)
+    assert scraper.value("alpmon_topic_stale", topic="trade.*") == 0
+    scraper.clock.now += 14.0
+    assert scraper.value("alpmon_topic_stale", topic="trade.*") == 1
+    assert scraper.value("alpmon_topic_state", topic="trade.*", alpmon_topic_state=TopicState.STALE) == 1
+    assert scraper.value("alpmon_topic_stale_seconds_total", topic="trade.*") == pytest.approx(4.0)
+    assert scraper.value("alpmon_topic_stale_episodes_total", topic="trade.*") == 1
+    assert scraper.value("alpmon_topic_stale_after_seconds", topic="trade.*") == 10.0
+
+
+def test_a_silent_topic_counts_as_stale(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Acknowledged and never heard of: `silent`, which the flag shows as 1."""
+    bring_up(record, scraper.clock.now)
+    scraper.clock.now += 31.0
+    assert scraper.value("alpmon_topic_state", topic="trade.*", alpmon_topic_state=TopicState.SILENT) == 1
+    assert scraper.value("alpmon_topic_stale", topic="trade.*") == 1
+
+
+def test_exactly_one_topic_state_is_one(scraper: Scraper) -> None:
+    """A connection that never came up has its topics `down`, and in no other state."""
+    shown = [s for s in scraper.samples() if s.name == "alpmon_topic_state" and s.labels["topic"] == "trade.*"]
+    assert {s.labels["alpmon_topic_state"] for s in shown if s.value == 1} == {"down"}
+    assert len(shown) == len(TopicState)
+
+
+def test_symbols_appear_with_their_channel(scraper: Scraper, record: ConnectionRecord) -> None:
+    """One child a pair and channel, as they come."""
+    record.symbols[Channel.TRADE, "BTC_USDT"] = SymbolRecord(5, STARTED_WALL)
+    record.symbols[Channel.TICKER, "BTC_USDT"] = SymbolRecord(6, STARTED_WALL)
+    assert scraper.value("alpmon_symbol_messages_total", channel="trade", symbol="BTC_USDT") == 5
+    assert scraper.value("alpmon_symbol_messages_total", channel="ticker", symbol="BTC_USDT") == 6
+
+
+def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionRecord) -> None:
+    """Read from the target, shown at each of its connections and at the target alone."""
+    monitor = fresh_monitor(record)
+    monitor.targets["alp"].certificate_not_after_wall = 1_800_000_000.0
+    monitor.targets["alp"].symbols_dropped.update({"A_B", "C_D"})
+    scraper = Scraper(monitor)
+    assert scraper.value("alpmon_tls_certificate_not_after_timestamp_seconds", connection="0-0") == 1_800_000_000.0
+    assert scraper.value("alpmon_symbols_dropped_total", target="alp") == 2
+
+
+# Histograms
+
+
+@given(st.lists(st.floats(min_value=0, max_value=100) | st.sampled_from(LATENCY_BUCKETS), max_size=50))
+def test_buckets_hold_what_is_at_most_their_limit(values: list[float]) -> None:
+    """Cumulated and inclusive, as Prometheus defines `le`."""
+    record = connection(topics=())
+    for value in values:
+        record.rtt.observe(value)
+    family = Scraper(fresh_monitor(record)).families()["alpmon_rtt_seconds"]
+    buckets = {float(s.labels["le"]): s.value for s in family.samples if s.name.endswith("_bucket")}
+    assert buckets == {limit: sum(value <= limit for value in values) for limit in (*LATENCY_BUCKETS, inf)}
+    totals = {s.name.removeprefix("alpmon_rtt_seconds"): s.value for s in family.samples if "le" not in s.labels}
+    assert totals == {"_count": len(values), "_sum": pytest.approx(sum(values))}
+
+
+def test_limits_are_written_as_go_writes_them(scraper: Scraper) -> None:
+    """A query for le="86400.0" must find the series whatever client made it."""
+    limits = {child["le"] for child in scraper.children("alpmon_session_duration_seconds_bucket")}
+    assert {"1.0", "3600.0", "86400.0", "604800.0", "+Inf"} <= limits
+
+
+def test_an_ack_histogram_is_there_before_the_first_ack(scraper: Scraper) -> None:
+    """For every operation, though the record starts without any."""
+    ops = {child["op"] for child in scraper.children("alpmon_subscribe_ack_seconds_count")}
+    assert ops == set(RequestOp)
+
+
+def test_latency_buckets_name_the_session_of_their_last_observation(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Pong, ack and round trip carry exemplars in OpenMetrics, on the bucket that the value fell into."""
+    record.rtt.observe_for(0.3, "session-a", STARTED_WALL)
+    record.pong_latency[PingKind.TEXT].observe_for(0.3, "session-b", STARTED_WALL)
+    record.ack[RequestOp.SUBSCRIBE] = Histogram(LATENCY_BUCKETS)
+    record.ack[RequestOp.SUBSCRIBE].observe_for(0.3, "session-c", STARTED_WALL)
+    found = {
+        (family.name, sample.labels["le"], sample.exemplar.labels["client_id"], sample.exemplar.value)
+        for family in scraper.families().values()
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert found == {
+        ("alpmon_rtt_seconds", "0.5", "session-a", 0.3),
+        ("alpmon_pong_latency_seconds", "0.5", "session-b", 0.3),
+        ("alpmon_subscribe_ack_seconds", "0.5", "session-c", 0.3),
+    }
+    assert "session-a" not in scraper.text()
+
+
+# Over time and over threads
+
+_EVENTS = st.lists(
+    st.tuples(st.sampled_from(["up", "down", "message", "end", "frame", "wait"]), st.floats(0, 40)), max_size=25
+)
+
+
+@given(_EVENTS)
+def test_counters_never_go_back(events: list[tuple[str, float]]) -> None:
+    """Whatever happens to the connection, and whenever it is scraped."""
+    clock, record = Clock(), connection()
+    scraper = Scraper(fresh_monitor(record), clock)
+    before = _counters(scraper)
+    for event, seconds in events:
+        clock.now += seconds
+        _happen(record, event, clock.now)
+        after = _counters(scraper)
+        assert all(after[key] >= value for key, value in before.items())
+        before = after
+
+
+def _counters(scraper: Scraper) -> dict[tuple[object, ...], float]:
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for metric in scraper.registry.collect()
+        if metric.type == "counter" and metric.name.startswith("alpmon_")
+        for sample in metric.samples
+    }
+
+
+def _happen(record: ConnectionRecord, event: str, now: float) -> None:
+    topics = [topic.freshness for topic in record.topics.values() if topic.freshness is not None]
+    match event:
+        case "up":
+            bring_up(record, now)
+        case "down":
+            for topic in topics:
+                topic.down(now)
+        case "message":
+            topics[0].message(now)
+        case "end":
+            record.disconnects["server", "4000", "close_frame"] += 1
+        case "frame":
+            record.data_frames += 1
+
+
+def test_a_scrape_in_one_thread_survives_writes_in_another(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Children come while the scrape walks over their siblings."""
+    done = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            record.symbols[Channel.TRADE, f"A{number % 500}_B"] = SymbolRecord(1)
+            record.disconnects["server", str(number % 2000), "close_frame"] += 1
+            if number % 500 == 0:
+                record.symbols.clear()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        ends = [_ends(scraper) for _ in range(30)]
+    finally:
+        done.set()
+        writer.join()
+        sys.setswitchinterval(interval)
+    assert ends == sorted(ends)
+    assert ends[-1] > 0
+
+
+def _ends(scraper: Scraper) -> float:
+    return sum(sample.value for sample in scraper.samples() if sample.name == "alpmon_disconnects_total")
+
+
+# The two formats
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/html,*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8"),
+        (OPENMETRICS, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"),
+        ("application/openmetrics-text;version=0.0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=nonsense", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_format_is_the_one_asked_for(scraper: Scraper, accept: str, content_type: str) -> None:
+    """And the text format where the request makes no sense of it."""
+    scrape = render(scraper.registry, accept, "")
+    assert scrape.content_type == content_type
+    assert scrape.body.endswith(b"# EOF\n") is content_type.startswith("application/openmetrics")
+
+
+@pytest.mark.parametrize(("encodings", "gzipped"), [("gzip, deflate", True), ("br", False), ("", False)])
+def test_a_scrape_is_compressed_where_that_is_accepted(scraper: Scraper, encodings: str, gzipped: bool) -> None:
+    """And only there."""
+    scrape = render(scraper.registry, "", encodings)
+    assert scrape.gzipped is gzipped
+    body = gzip.decompress(scrape.body) if gzipped else scrape.body
+    assert b"alpmon_connection_up{" in body
+
+
+def test_a_scrape_can_be_limited_to_names(scraper: Scraper) -> None:
+    """As with the other client libraries, by sample name."""
+    scrape = render(scraper.registry, "", "", ["alpmon_connection_up", "alpmon_frames_total"])
+    names = Counter(line.partition("{")[0] for line in scrape.body.decode().splitlines() if line[0] != "#")
+    assert names == {"alpmon_connection_up": 1, "alpmon_frames_total": len(FrameKind)}
+
+
+def test_a_registry_that_holds_one_of_our_names_is_refused() -> None:
+    """Two owners of one name would make a scrape that Prometheus rejects."""
+    registry = CollectorRegistry()
+    Gauge("alpmon_connection_up", "not ours", registry=registry)
+    with pytest.raises(DuplicateTimeseries):
+        register(registry, fresh_monitor())
