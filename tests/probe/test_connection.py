@@ -9,16 +9,16 @@ import time
 from typing import Any
 
 import pytest
-from probe_peers import MAX_SIZE, Log, dial, ended, frame, raw_server, silent_server, websocket_server
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Opcode
 
 from alpmon.probe.closing import CloseCause, CloseFacts
 from alpmon.telemetry.state import Initiator
+from tests.probe.probe_peers import MAX_SIZE, Log, dial, ended, frame, raw_server, silent_server, websocket_server
 
 
-async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
-    """Every length of a frame's header, and messages that the library assembles, reach the handler in order."""
+async def every_size() -> None:
+    """Messages of every length of a frame's header, then messages that the library assembles."""
     sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000, 5]
     messages = [bytes([65 + i]) * size for i, size in enumerate(sizes)]
 
@@ -42,6 +42,18 @@ async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
     ]
     assert facts == CloseFacts(Initiator.SERVER, 4001, 4001, "done", CloseCause.CLOSE_FRAME)
     assert len(log.lost_at) == 1
+
+
+async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
+    """Where the event loop reads into our buffer, as CPython's own does."""
+    await every_size()
+
+
+def test_the_same_where_the_event_loop_hands_over_bytes() -> None:
+    """Uvloop knows no buffered protocols."""
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(every_size())
 
 
 async def test_a_welcome_in_the_same_segment_as_the_upgrade() -> None:

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import trustme
-from probe_peers import Log, ended, frame, raw_server
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Opcode
 
@@ -26,6 +25,7 @@ from alpmon.probe import tls
 from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
 from alpmon.probe.failures import retry_after_seconds
 from alpmon.telemetry.state import FailureReason, Phase
+from tests.probe.probe_peers import Log, ended, frame, raw_server
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
