@@ -71,7 +71,13 @@ def _watched() -> dict[str, Any]:
         "topics": DEMO_TOPICS,
         "rtt_interval": "5s",
         "reconnect": {"max": "10s"},
-        "freshness": {"default": {"silent_after": "1m"}},
+        "freshness": {
+            "default": {"silent_after": "1m", "ceiling": "2m"},
+            "overrides": [
+                {"topics": "trade.*", "mode": "fixed", "after": "15s"},
+                {"topics": "market_depth.ZEC_USDC", "silent_after": "10m"},
+            ],
+        },
     }
 
 
@@ -105,7 +111,7 @@ def _where_to_look(url: str, exchange: Exchange, scenario: Scenario) -> str:
         f"  target `documented` stays healthy; target `observed` plays: {scenario.description}",
         "",
     ]
-    lines += [f"  {_clock(step.at)}  {_told(step.fault.model_dump(exclude_defaults=True))}" for step in scenario.steps]
+    lines += [f"  {_clock(step.at)}  {_told(step.fault.model_dump(exclude_unset=True))}" for step in scenario.steps]
     return "\n".join([*lines, ""])
 
 
@@ -115,4 +121,6 @@ def _clock(seconds: float) -> str:
 
 
 def _told(fault: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in fault.items())
+    details = [f"{key} {value:g} s" if key == "by" else f"{key} {value}" for key, value in fault.items()]
+    name, *rest = (detail.removeprefix("fault ") for detail in details)  # the fault's own name stands first
+    return f"{name:<16} {', '.join(rest)}".rstrip()
