@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 import trustme
 
 from alpmon.exchange import Exchange, Settings
+
+# a busy machine is no failure, and a failure must come again
+hypothesis.settings.register_profile("alpmon", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("alpmon")
 
 
 class StartExchange(Protocol):

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alpmon.exchange import faults
+from alpmon.exchange.active import Active
 from alpmon.exchange.faults import Payload
 
 if TYPE_CHECKING:
@@ -91,17 +92,12 @@ def _checked(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ValidationError as error:
-            return web.json_response({"error": describe(error)}, status=400)
+            return web.json_response({"error": faults.describe(error)}, status=400)
         except ValueError as error:
             return web.json_response({"error": [str(error)]}, status=400)
 
     return checked
 
 
-def describe(error: ValidationError) -> list[str]:
-    """Each mistake of a pydantic error on a line of its own: where, and what."""
-    return [f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}" for mistake in error.errors()]
-
-
-def _shown(active: faults.Active) -> dict[str, Any]:
+def _shown(active: Active) -> dict[str, Any]:
     return {"id": active.id, **active.fault.model_dump(mode="json")}

@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 import msgspec
 
 from alpmon.core.protocol import Book, Channel, Diff, Rates, Tickers, Trade
+from alpmon.exchange.active import Faults
 from alpmon.exchange.dialects import Rules
 from alpmon.exchange.faults import (
     CrossBook,
     DelayData,
     Duplicate,
-    Faults,
     Freeze,
     Mute,
     Reorder,

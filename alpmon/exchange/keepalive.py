@@ -6,8 +6,9 @@ import time
 from typing import Final
 
 from alpmon.core.protocol import PING
+from alpmon.exchange.active import Faults
 from alpmon.exchange.dialects import PingStyle, Rules
-from alpmon.exchange.faults import DelayPings, DropPings, Faults
+from alpmon.exchange.faults import DelayPings, DropPings
 from alpmon.exchange.ledger import PingEntry
 from alpmon.exchange.link import Link
 from alpmon.exchange.settings import Settings

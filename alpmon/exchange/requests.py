@@ -88,9 +88,9 @@ def _login(arguments: list[Any], rules: Rules, refused_tokens: Collection[str]) 
 
 def _request(operation: Operation, topics: list[Any], rules: Rules, held: Set[str], pairs: Collection[str]) -> Verdict:
     asked = tuple(str(topic) for topic in topics)
-    culprit = next((topic for topic in topics if not rules.knows(topic, pairs)), None)
-    if culprit is not None:
-        message = f"Invalid topic: {culprit}" if rules.names_culprits else "Topic does not exist"
+    culprits = [topic for topic in topics if not rules.knows(topic, pairs)]
+    if culprits:
+        message = f"Invalid topic: {culprits[0]}" if rules.names_culprits else "Topic does not exist"
         return Refused(message, _named(operation, rules), asked)
     adds = operation is Operation.SUBSCRIBE
     if adds and rules.max_topics is not None and len(held | set(asked)) > rules.max_topics:

@@ -15,14 +15,13 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from alpmon.exchange.active import Active, Faults
 from alpmon.exchange.burst import burst
 from alpmon.exchange.control import routes
 from alpmon.exchange.dialects import rules_of
 from alpmon.exchange.faults import (
     Abort,
-    Active,
     Close,
-    Faults,
     Garbage,
     HalfOpen,
     Payload,

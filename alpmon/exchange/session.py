@@ -14,8 +14,9 @@ from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
 from alpmon.core.protocol import Operation
+from alpmon.exchange.active import Faults
 from alpmon.exchange.dialects import Rules
-from alpmon.exchange.faults import DelayAcks, DelayWelcome, DropAcks, Faults, NoWelcome, Payload, Skew
+from alpmon.exchange.faults import DelayAcks, DelayWelcome, DropAcks, NoWelcome, Payload, Skew
 from alpmon.exchange.feed import Shaper, route
 from alpmon.exchange.keepalive import Pinger
 from alpmon.exchange.ledger import ConnectionEntry, ReplyEntry, RequestEntry
