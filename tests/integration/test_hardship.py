@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.core.bad_frames import BAD_FRAMES
 
 from alpmon.core.protocol import Dialect
 from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload, RefuseUpgrades
 from alpmon.exchange.pairs import SYMBOLS
+from tests.core.bad_frames import BAD_FRAMES
 from tests.integration.harness import TARGET, monitoring, target, until
 
 if TYPE_CHECKING:

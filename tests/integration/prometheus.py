@@ -1,0 +1,95 @@
+"""A real Prometheus on a free loopback port, with a storage of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from tests.tools import require_tool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Prometheus:
+    """What a test asks a Prometheus."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._http = http
+
+    async def get(self, path: str, **parameters: str) -> Any:
+        """The `data` of an API answer."""
+        async with self._http.get(f"{self.url}/api/v1/{path}", params=parameters) as response:
+            answer = await response.json()
+            assert answer["status"] == "success", answer
+            return answer["data"]
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query."""
+        return (await self.get("query", query=expression))["result"]  # type: ignore[no-any-return]
+
+    async def until(self, expression: str) -> list[dict[str, Any]]:
+        """Wait until an instant query returns something."""
+        async with asyncio.timeout(60):
+            while not (found := await self.query(expression)):  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.2)
+            return found
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def configuration(targets: list[str]) -> str:
+    """What to scrape; JSON is YAML."""
+    job = {"job_name": "alpmon", "static_configs": [{"targets": targets}]}
+    return json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]})
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, *targets: str) -> AsyncIterator[Prometheus]:
+    """A Prometheus that scrapes these `host:port`s each second; the first time about five seconds after its start."""
+    program, port = require_tool("prometheus"), free_port()
+    (folder / "prometheus.yml").write_text(configuration(list(targets)))
+    with (folder / "prometheus.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--enable-feature=exemplar-storage",
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            async with aiohttp.ClientSession() as http:
+                server = Prometheus(f"http://127.0.0.1:{port}", http)
+                await _ready(server, http, process)
+                yield server
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _ready(server: Prometheus, http: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            assert process.returncode is None, "prometheus ended"
+            try:
+                async with http.get(f"{server.url}/-/ready") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
