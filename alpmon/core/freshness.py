@@ -8,6 +8,7 @@ figure is exact at any moment, also between two scrapes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +45,23 @@ class Rule:
     after: float = 120.0
 
 
+class Source(StrEnum):
+    """Who can say whether a silence missed anything."""
+
+    SIBLINGS = "siblings"
+    REFERENCE = "reference"
+
+
+def combine(verdicts: Iterable[bool | None]) -> bool | None:
+    """What several sources say together: one that knows of something missed outweighs all that know of nothing.
+
+    Args:
+        verdicts: True for nothing missed, False for something missed, None for no knowledge.
+    """
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return all(known) if known else None
+
+
 class TopicFreshness:
     """One topic on one connection. `now` is monotonic seconds throughout and never goes back.
 
@@ -65,6 +83,7 @@ class TopicFreshness:
         "_spell_from",
         "_stale_seconds",
         "_threshold",
+        "_verdicts",
         "cadence",
         "rule",
     )
@@ -87,6 +106,7 @@ class TopicFreshness:
             self.cadence = cadence or Cadence(rule.floor, rule.ceiling)
         self._stale_seconds = 0.0
         self._episodes = 0
+        self._verdicts: dict[Source, tuple[float, bool | None]] = {}
         self._reset(now, TopicState.DOWN)
 
     def up(self, now: float) -> None:
@@ -136,12 +156,13 @@ class TopicFreshness:
         self._excused = False
         return gap
 
-    def evidence(self, now: float, nothing_missed: bool | None) -> None:
-        """What a sibling or the reference says about the present silence; None where they say nothing.
+    def evidence(self, now: float, nothing_missed: bool | None, source: Source = Source.SIBLINGS) -> None:
+        """What a source says about the present silence, in place of what it said before; None where it cannot say.
 
-        True makes `quiet` of `stale` from now on; it is forgotten with the next message.
+        Nothing missed, by all that is known, makes `quiet` of `stale` from now on; the next message voids it all.
         """
-        excused = nothing_missed is True
+        self._verdicts[source] = self._seed, nothing_missed
+        excused = combine(verdict for seed, verdict in self._verdicts.values() if seed == self._seed) is True
         if excused is self._excused or self._phase is not TopicState.LIVE or now >= self._silent_from:
             return
         self._close_spell(now)

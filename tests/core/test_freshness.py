@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core.freshness import Mode, Rule, TopicFreshness, TopicState
+from alpmon.core.freshness import Mode, Rule, Source, TopicFreshness, TopicState, combine
 
 FIXED = Rule(mode=Mode.FIXED, after=5.0, silent_after=12.0)
 ADAPTIVE = Rule(mode=Mode.ADAPTIVE, floor=2.0, ceiling=600.0, silent_after=120.0)
@@ -193,6 +193,37 @@ class TestEvidence:
         assert topic.state(121.0) is TopicState.STALE
         assert topic.since(121.0) == 120.0
         assert (topic.stale_seconds(121.0), topic.episodes(121.0)) == (3.0, 2)
+
+    def test_a_source_that_knows_of_something_missed_outweighs_one_that_does_not(self) -> None:
+        """Whoever spoke first; and what a source says replaces what it said before."""
+        topic = subscribed()
+        topic.message(101.0)
+        topic.evidence(107.0, True, Source.SIBLINGS)
+        topic.evidence(108.0, False, Source.REFERENCE)
+        assert topic.state(109.0) is TopicState.STALE
+        topic.evidence(110.0, True, Source.SIBLINGS)
+        assert topic.state(110.0) is TopicState.STALE
+        topic.evidence(111.0, None, Source.REFERENCE)
+        assert topic.state(111.0) is TopicState.QUIET
+        topic.evidence(112.0, None, Source.SIBLINGS)
+        assert topic.state(112.0) is TopicState.STALE
+
+    def test_what_a_source_said_of_an_earlier_silence_counts_for_nothing(self) -> None:
+        """Something missed then does not outweigh nothing missed now."""
+        topic = subscribed()
+        topic.message(101.0)
+        topic.evidence(107.0, False, Source.SIBLINGS)
+        topic.message(110.0)
+        topic.evidence(116.0, True, Source.REFERENCE)
+        assert topic.state(117.0) is TopicState.QUIET
+
+    @pytest.mark.parametrize(
+        ("verdicts", "together"),
+        [((), None), ((None, None), None), ((None, True), True), ((True, True), True), ((True, None, False), False)],
+    )
+    def test_verdicts_combine(self, verdicts: tuple[bool | None, ...], together: bool | None) -> None:
+        """Missed wins, nothing missed follows, and no knowledge adds nothing."""
+        assert combine(verdicts) is together
 
     def test_evidence_is_about_one_silence(self) -> None:
         """The next message forgets it."""
