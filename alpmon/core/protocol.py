@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 Number: TypeAlias = str | float
 """A decimal as the exchange writes it: text in every frame seen, a JSON number tolerated."""
+
+TradeId: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""64 bits: JSON would allow thousands of digits, which nothing that writes or stores an event can take."""
 
 PING: Final = b"1"
 PONG: Final = b"2"
@@ -133,7 +136,7 @@ class Trade(msgspec.Struct, array_like=True, gc=False):
 
     tag: str
     time: float
-    id: int
+    id: TradeId
     symbol: str
     amount: Number
     price: Number
@@ -251,7 +254,10 @@ def malformed(flaw: Flaw) -> Malformed:
 
 
 def decode(payload: bytes | bytearray | memoryview) -> Event:
-    """Read one text frame's payload. Never raises; costs no more than the typed decode for a data frame."""
+    """Read one text frame's payload. Never raises; costs no more than the typed decode for a data frame.
+
+    Whatever a data frame holds beyond its known fields is skipped unread, so a newer exchange may add to it.
+    """
     reader = _BY_HEAD.get(bytes(payload[:5]))
     if reader is None:
         return _decode_slowly(payload)
