@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import sys
-import threading
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import DuplicateTimeseries
@@ -186,6 +186,7 @@ def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionR
 # Histograms
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(min_value=0, max_value=100) | st.sampled_from(LATENCY_BUCKETS), max_size=50))
 def test_buckets_hold_what_is_at_most_their_limit(values: list[float]) -> None:
     """Cumulated and inclusive, as Prometheus defines `le`."""
@@ -231,7 +232,7 @@ def test_latency_buckets_name_the_session_of_their_last_observation(scraper: Scr
     assert "session-a" not in scraper.text()
 
 
-# Over time and over threads
+# Over time, and while the event loop writes
 
 _EVENTS = st.lists(
     st.tuples(st.sampled_from(["up", "down", "message", "end", "frame", "wait"]), st.floats(0, 40)), max_size=25
@@ -277,35 +278,60 @@ def _happen(record: ConnectionRecord, event: str, now: float) -> None:
             record.data_frames += 1
 
 
-def test_a_scrape_in_one_thread_survives_writes_in_another(scraper: Scraper, record: ConnectionRecord) -> None:
-    """Children come while the scrape walks over their siblings."""
-    done = threading.Event()
+def _writes_when_read(record: object, attribute: str, write: Callable[[], None]) -> None:
+    """Let the event loop write whenever a scrape reads this attribute: the worst moment a thread switch can choose."""
+    value = getattr(record, attribute)
 
-    def write() -> None:
-        number = 0
-        while not done.is_set():
-            number += 1
-            record.symbols[Channel.TRADE, f"A{number % 500}_B"] = SymbolRecord(1)
-            record.disconnects["server", str(number % 2000), "close_frame"] += 1
-            if number % 500 == 0:
-                record.symbols.clear()
+    def read(_: object) -> object:
+        write()
+        return value
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        ends = [_ends(scraper) for _ in range(30)]
-    finally:
-        done.set()
-        writer.join()
-        sys.setswitchinterval(interval)
-    assert ends == sorted(ends)
-    assert ends[-1] > 0
+    record.__class__ = type("Watched", (type(record),), {"__slots__": (), attribute: property(read)})
 
 
-def _ends(scraper: Scraper) -> float:
-    return sum(sample.value for sample in scraper.samples() if sample.name == "alpmon_disconnects_total")
+def test_a_symbol_may_come_while_symbols_are_read(scraper: Scraper, record: ConnectionRecord) -> None:
+    """The scrape goes on with those that it knew."""
+    known = record.symbols[Channel.TRADE, "A_B"] = SymbolRecord(1, STARTED_WALL)
+    for attribute in ("messages", "last_message_wall"):
+        newcomer = (Channel.TICKER, f"NEW{len(attribute)}_B")
+        _writes_when_read(known, attribute, partial(record.symbols.__setitem__, newcomer, SymbolRecord()))
+    before = len(record.symbols)
+    assert "A_B" in scraper.text()
+    assert len(record.symbols) == before + 2
+
+
+def test_a_topic_may_come_while_topics_are_read(scraper: Scraper, record: ConnectionRecord) -> None:
+    """Topics move between connections while the server teaches us its limit."""
+    newcomer = TopicRecord("rates.*", None)
+    _writes_when_read(record.topics["trade.*"], "messages", partial(record.topics.__setitem__, "rates.*", newcomer))
+    assert "trade.*" in scraper.text()
+    assert "rates.*" in record.topics
+
+
+def test_a_connection_may_come_while_connections_are_read() -> None:
+    """An overflow opens one at any time."""
+    record = connection("0-0")
+    monitor = fresh_monitor(record)
+    connections = monitor.targets["alp"].connections
+    _writes_when_read(record, "label", partial(connections.__setitem__, "1-0", connection("1-0")))
+    assert 'connection="0-0"' in Scraper(monitor).text()
+    assert "1-0" in connections
+
+
+def test_a_session_may_end_while_ends_are_read(scraper: Scraper, record: ConnectionRecord) -> None:
+    """The new way of ending shows at the next scrape."""
+
+    class Code(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            record.disconnects["server", "1003", "close_frame"] = 1
+            return super().__hash__()
+
+    dict.__setitem__(record.disconnects, ("server", Code("1001"), "close_frame"), 1)
+    record.disconnects.pop(("server", "1003", "close_frame"))
+    assert scraper.value("alpmon_disconnects_total", initiator="server", code="1001") == 1
+    assert scraper.value("alpmon_disconnects_total", initiator="server", code="1003") == 1
 
 
 # The two formats
