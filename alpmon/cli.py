@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -44,21 +45,7 @@ _listen = click.option(
 )
 
 
-class _LazyGroup(click.Group):
-    """Imports `alpmon config` only when it is asked for: its models cost more than all of `--help`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "config"])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "config":
-            return super().get_command(ctx, cmd_name)
-        from alpmon.config.commands import config_group
-
-        return config_group
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="alpmon")
 def main() -> None:
     """Watch the connection to Alp Exchange: is a feed stale, slow, thin or deaf, and whose fault is it?"""
@@ -112,6 +99,37 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
 
 
+@main.group("config")
+def config_group() -> None:
+    """Check and show configuration files."""
+
+
+@config_group.command()
+@click.argument("file", type=_file)
+def check(file: Path) -> None:
+    """Name every mistake in FILE with its line; exit code 2 if there is one."""
+    config = _load(file)
+    topics = sum(len(target.topics) for target in config.targets)
+    click.echo(f"{file}: good; targets: {len(config.targets)}, topics: {topics}")
+
+
+@config_group.command()
+@click.argument("file", type=_file)
+def show(file: Path) -> None:
+    """Print what FILE comes to, defaults included and secrets masked."""
+    from alpmon.config import show as shown
+
+    click.echo(shown(_load(file)), nl=False)
+
+
+@config_group.command()
+def schema() -> None:
+    """Print the JSON Schema of a configuration file."""
+    from alpmon.config import schema as schema_of
+
+    click.echo(json.dumps(schema_of(), indent=2))
+
+
 def _scenario(name: str) -> Scenario:
     from alpmon.exchange.scenario import ScenarioError, load
 
@@ -121,7 +139,7 @@ def _scenario(name: str) -> Scenario:
         _refuse(str(error))
 
 
-def _load(config_file: Path | None, listen: str | None) -> Config:
+def _load(config_file: Path | None, listen: str | None = None) -> Config:
     """The configuration, or the end with every mistake named."""
     from alpmon.config import ConfigError, default_config, load
 

@@ -67,6 +67,7 @@ class Service:
         await self._exits.aclose()
 
     async def _start(self) -> None:
+        self.monitor.last_tick = time.monotonic()
         register(self.registry, self.monitor)
         app = create_app(self.monitor, self.registry, lambda: show(self.config))
         host, port = self.config.address

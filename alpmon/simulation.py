@@ -14,6 +14,7 @@ from alpmon import config, service
 from alpmon.core.protocol import Dialect
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.scenario import play
+from alpmon.web.server import listening_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ async def simulate(settings: Settings, scenario: Scenario | None) -> None:
     """Serve a simulated exchange until SIGTERM or SIGINT.
 
     Raises:
-        OSError: the address cannot be listened on.
+        ListenError: the address to listen on cannot be had.
     """
     async with service.stop_signals() as stop, _playing(settings, scenario) as exchange:
         log = structlog.get_logger("alpmon.exchange")
@@ -87,14 +88,17 @@ def _documented() -> Settings:
 
 @contextlib.asynccontextmanager
 async def _playing(settings: Settings, scenario: Scenario | None) -> AsyncIterator[Exchange]:
-    async with Exchange(settings) as exchange:
-        playing = None if scenario is None else asyncio.create_task(play(exchange, scenario))
-        try:
-            yield exchange
-        finally:
-            if playing is not None:
-                playing.cancel()
-                await asyncio.gather(playing, return_exceptions=True)
+    async with contextlib.AsyncExitStack() as stack:
+        with listening_on(settings.host, settings.port):
+            exchange = await stack.enter_async_context(Exchange(settings))
+        if scenario is not None:
+            stack.push_async_callback(_cancel, asyncio.create_task(play(exchange, scenario)))
+        yield exchange
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _where_to_look(url: str, exchange: Exchange, scenario: Scenario) -> str:

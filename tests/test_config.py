@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from alpmon.cli import config_group
 from alpmon.config import (
     DEFAULT_TEXT,
     Auth,
@@ -42,7 +43,6 @@ from alpmon.config import (
     show,
     split_listen,
 )
-from alpmon.config.commands import config_group
 from alpmon.config.docs import example_text, page
 from alpmon.config.values import DURATION_PATTERN
 

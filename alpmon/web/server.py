@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
@@ -41,11 +43,21 @@ async def serve(app: web.Application, host: str, port: int) -> Server:
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
+        with listening_on(host, port):
+            await web.TCPSite(runner, host, port).start()
+    except ListenError:
         await runner.cleanup()
-        raise ListenError(_address(host, port), _why(error)) from error
+        raise
     return Server(runner, f"http://{_address(host, runner.addresses[0][1])}")
+
+
+@contextmanager
+def listening_on(host: str, port: int) -> Iterator[None]:
+    """Turn the system's refusal of an address into a `ListenError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise ListenError(_address(host, port), _why(error)) from error
 
 
 def _address(host: str, port: int) -> str:

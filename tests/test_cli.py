@@ -1,0 +1,175 @@
+"""The commands as processes: exit codes, and what a user is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from alpmon import __version__
+from alpmon.cli import main
+from tests.integration.prometheus import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+START_SECONDS = 30.0
+TARGETS = ("observed", "documented")
+
+
+class Running:
+    """`alpmon ...` in a process of its own; what it writes to stderr is kept line by line."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "alpmon", *arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+
+    def until_says(self, words: str) -> str:
+        """Read its stderr up to a line with these words."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"ended without saying {words!r}: {''.join(self.lines)}")
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=START_SECONDS)
+        self.lines.append(rest)
+        return self.process.returncode
+
+
+@pytest.fixture
+def start() -> Iterator[type[Running]]:
+    """Starts commands that do not outlive the test."""
+    started: list[Running] = []
+
+    class Kept(Running):
+        def __init__(self, *arguments: str) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+
+    yield Kept
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.communicate()
+
+
+def get(url: str) -> str:
+    """One HTTP GET on loopback."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return response.read().decode()  # type: ignore[no-any-return]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """`python -m alpmon` and `alpmon` are the same program."""
+    said = subprocess.run([sys.executable, "-m", "alpmon", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"alpmon, version {__version__}\n"
+
+
+def test_help_does_not_import_what_it_does_not_need() -> None:
+    """A second of imports for a page of text is a second too much."""
+    code = "import sys; from alpmon.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"pydantic", "aiohttp", "websockets", "structlog", "prometheus_client"}
+    assert not heavy & set(said.stdout.split())
+    for command in ("run", "demo", "simulate", "config"):
+        assert command in said.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_serves_until_a_signal_and_exits_with_0(
+    start: type[Running], tmp_path: Path, number: signal.Signals
+) -> None:
+    """Also while the target refuses: readiness does not depend on the exchange."""
+    port = free_port()
+    config = tmp_path / "alpmon.yaml"
+    target = {"name": "t", "url": f"ws://127.0.0.1:{free_port()}/ws", "topics": ["trade.*"]}
+    config.write_text(json.dumps({"listen": f"127.0.0.1:{port}", "targets": [target]}))
+    running = start("run", "--config", str(config))
+    running.until_says('"started"')
+    running.until_says("connection attempt failed")
+    assert get(f"http://127.0.0.1:{port}/-/ready") == "ready\n"
+    assert get(f"http://127.0.0.1:{port}/-/healthy") == "healthy\n"
+    refused = 'alpmon_connection_failures_total{connection="0-0",reason="refused",target="t"}'
+    assert refused in get(f"http://127.0.0.1:{port}/metrics")
+    assert running.end(number) == 0
+    assert '"stopped"' in running.lines[-1]
+    for line in "".join(running.lines).splitlines():
+        assert json.loads(line)["level"] in ("info", "warning")
+
+
+def test_a_bad_configuration_ends_with_2_and_every_mistake(tmp_path: Path) -> None:
+    """Each with its line."""
+    config = tmp_path / "bad.yaml"
+    config.write_text("lisen: x\ntargets:\n  - name: t\n    url: http://x\n    topics: [trade.*]\n")
+    said = CliRunner().invoke(main, ["run", "--config", str(config)])
+    assert said.exit_code == 2
+    assert "bad.yaml:1: lisen: unknown key" in said.output
+    assert "did you mean 'listen'?" in said.output
+    assert "bad.yaml:4: targets[0].url" in said.output
+
+
+def test_an_address_that_is_taken_ends_with_2_and_says_which(start: type[Running], tmp_path: Path) -> None:
+    """Nothing of a traceback."""
+    address = f"127.0.0.1:{free_port()}"
+    start("simulate", "--listen", address).until_says("simulated exchange")
+    said = subprocess.run(
+        [sys.executable, "-m", "alpmon", "demo", "--listen", address], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert said.stderr == f"cannot listen on {address}: Address already in use\n"
+    again = subprocess.run(
+        [sys.executable, "-m", "alpmon", "simulate", "--listen", address], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+    assert address in again.stderr
+
+
+@pytest.mark.parametrize("listen", ["9719", "localhost", "127.0.0.1:99999"])
+def test_an_address_that_is_none_is_a_usage_error(listen: str) -> None:
+    """Before anything is started."""
+    said = CliRunner().invoke(main, ["run", "--listen", listen])
+    assert said.exit_code == 2
+    assert "ADDR:PORT" in said.output
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_an_unknown_scenario_ends_with_2_and_names_the_nearest(command: str) -> None:
+    """By name or by file."""
+    said = CliRunner().invoke(main, [command, "--scenario", "flakey"])
+    assert said.exit_code == 2
+    assert "did you mean flaky?" in said.output
+
+
+def test_the_demo_says_where_to_look_and_serves_it(start: type[Running]) -> None:
+    """The pages that it names are there, and both dialects are watched."""
+    address = f"127.0.0.1:{free_port()}"
+    running = start("demo", "--listen", address, "--scenario", "healthy")
+    running.until_says(f"metrics       http://{address}/metrics")
+
+    async def both_up() -> None:
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                metrics = await asyncio.to_thread(get, f"http://{address}/metrics")
+                if all(f'alpmon_connection_up{{connection="0-0",target="{t}"}} 1.0' in metrics for t in TARGETS):
+                    return
+                await asyncio.sleep(0.1)
+
+    asyncio.run(both_up())
+    for path in ("/", "/api/v1/status", "/config"):
+        assert "observed" in get(f"http://{address}{path}")
+    assert running.end(signal.SIGTERM) == 0
