@@ -220,6 +220,27 @@ class DelayWelcome(Fault):
     by: Seconds
 
 
+class Pause(Fault):
+    """The market itself says nothing, on the stream or over REST, to anybody."""
+
+    fault: Literal["pause"] = "pause"
+    connections: Literal["all"] = "all"
+
+
+class RefuseRest(Fault):
+    """REST requests are answered with a status; `endpoint` is a glob over ticker, orderbook, trades and auth."""
+
+    fault: Literal["refuse_rest"] = "refuse_rest"
+    connections: Literal["all"] = "all"
+    endpoint: str = "*"
+    status: Annotated[int, Field(ge=400, le=599)] = 503
+    retry_after: Seconds | None = None
+
+    def concerns(self, endpoint: str) -> bool:
+        """Whether the fault is about this endpoint."""
+        return fnmatchcase(endpoint, self.endpoint)
+
+
 class Skew(Fault):
     """The server's clock is ahead, or behind where negative."""
 
@@ -247,6 +268,8 @@ AnyFault: TypeAlias = Annotated[
     | StallUpgrades
     | NoWelcome
     | DelayWelcome
+    | Pause
+    | RefuseRest
     | Skew,
     Field(discriminator="fault"),
 ]

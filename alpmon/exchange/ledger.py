@@ -129,6 +129,17 @@ class AttemptEntry:
     status: int
 
 
+@dataclass(slots=True, frozen=True)
+class RestEntry:
+    """One REST request and the status it was answered with; `pair` is empty where none was named."""
+
+    at: float
+    method: str
+    endpoint: str
+    pair: str
+    status: int
+
+
 @dataclass(slots=True)
 class Ledger:
     """Everything the server did since its start, oldest first."""
@@ -136,6 +147,8 @@ class Ledger:
     started_wall: float = field(default_factory=time.time)
     attempts: list[AttemptEntry] = field(default_factory=list)
     connections: list[ConnectionEntry] = field(default_factory=list)
+    rest: list[RestEntry] = field(default_factory=list)
+    tokens_issued: int = 0
 
     def open(self, entry: ConnectionEntry) -> None:
         """Remember a connection."""
@@ -146,6 +159,11 @@ class Ledger:
         """Remember an upgrade request and what became of it."""
         self.attempts.append(AttemptEntry(number, time.monotonic(), time.time(), status))
         del self.attempts[:-_KEPT]
+
+    def answered(self, entry: RestEntry) -> None:
+        """Remember a REST request."""
+        self.rest.append(entry)
+        del self.rest[:-_KEPT]
 
     def topics(self) -> dict[str, Count]:
         """Data frames by topic, over all connections."""

@@ -24,6 +24,7 @@ from alpmon.exchange.faults import (
     Close,
     Garbage,
     HalfOpen,
+    Pause,
     Payload,
     RefuseUpgrades,
     StallUpgrades,
@@ -31,6 +32,7 @@ from alpmon.exchange.faults import (
 from alpmon.exchange.ledger import ConnectionEntry, Ledger
 from alpmon.exchange.link import Link
 from alpmon.exchange.market import Market
+from alpmon.exchange.rest import ROOT, Rest
 from alpmon.exchange.session import House, Session
 from alpmon.exchange.settings import MEBIBYTE, Settings
 from alpmon.exchange.wire import MarketEvent
@@ -62,6 +64,7 @@ class Exchange:
             depth_on_whole_seconds=self.rules.depth_on_whole_seconds,
             quiet_pairs=self.settings.quiet_pairs,
         )
+        self._rest = Rest(self.settings, self.rules, self.faults, self.ledger)
         self._house = House(self.settings, self.rules, self.faults, self._rng)
         self._ssl_context = ssl_context
         self._sessions: dict[int, Session] = {}
@@ -73,7 +76,7 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.add_routes([*(web.get(path, self._connect) for path in _PATHS), *routes(self)])
+        app.add_routes([*(web.get(path, self._connect) for path in _PATHS), *routes(self), *self._rest.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.settings.host, self._port, ssl_context=self._ssl_context).start()
@@ -105,12 +108,20 @@ class Exchange:
         return f"{'https' if self._ssl_context else 'http'}://{self.settings.host}:{self._port}"
 
     @property
+    def rest_url(self) -> str:
+        """What REST paths such as `/ticker` are appended to."""
+        return f"{self.http_url}{ROOT}"
+
+    @property
     def sessions(self) -> tuple[Session, ...]:
         """The open sessions, oldest first."""
         return tuple(session for session in self._sessions.values() if session.is_open)
 
     def publish(self, event: MarketEvent) -> None:
-        """Let the market say something; its time is unix seconds."""
+        """Let the market say something, unless it pauses; the event's time is unix seconds."""
+        if any(isinstance(active.fault, Pause) for active in self.faults):
+            return
+        self._rest.published.note(event)
         for session in self.sessions:
             session.deliver(event)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -35,6 +36,8 @@ class Settings:
         market: False sends only what is injected.
         quiet_pairs: how many of the pairs say nothing for minutes.
         refused_tokens: what `auth` answers with an error; any other text that is not empty is accepted.
+        api_keys: secrets by key, which `POST /api/v3/auth` trades for a token.
+        token_seconds: how long such a token is good.
         max_write_buffer_bytes: a client that lets more than this wait is dropped.
     """
 
@@ -49,5 +52,7 @@ class Settings:
     rate: float = 1.0
     quiet_pairs: int = 10
     refused_tokens: frozenset[str] = frozenset({"refused"})
+    api_keys: Mapping[str, str] = field(default_factory=lambda: {"demo-key": "demo-secret"})
+    token_seconds: float = 600.0
     max_write_buffer_bytes: int = 32 * MEBIBYTE
     close_timeout_seconds: float = 5.0
