@@ -334,7 +334,22 @@ _FEED: Final[tuple[Family[Seen], ...]] = (
     ),
 )
 
-OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED)
+_SIBLINGS: Final[tuple[Family[Seen], ...]] = (
+    _topic(
+        Kind.COUNTER,
+        "alpmon_missed_messages_total",
+        "Total number of messages seen on a sibling connection and never on this one; only with redundancy.",
+        readers.missed,
+    ),
+    _connection(
+        Kind.HISTOGRAM,
+        "alpmon_delivery_delay_seconds",
+        "Time behind the first sibling connection to deliver the same message; only with redundancy.",
+        readers.delivery_delay,
+    ),
+)
+
+OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED, *_SIBLINGS)
 
 FAMILIES: Final[tuple[Family[Monitor] | Family[TargetRecord] | Family[Seen], ...]] = (
     *OF_MONITOR,

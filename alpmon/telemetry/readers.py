@@ -158,3 +158,14 @@ def symbol_messages(seen: Seen) -> Iterable[Row]:
 def symbol_last_message(seen: Seen) -> Iterable[Row]:
     """The last message of every pair seen inside a wildcard."""
     return [(labels, symbol.last_message_wall) for labels, symbol in list(seen.record.symbols.items())]
+
+
+def missed(seen: Seen) -> Iterable[Row]:
+    """What siblings delivered and this connection never did; no rows without siblings."""
+    return [((topic.topic,), topic.standing.missed) for topic in _topics(seen) if topic.standing is not None]
+
+
+def delivery_delay(seen: Seen) -> Iterable[Row]:
+    """How late behind the first sibling; no row without siblings."""
+    delay = seen.record.delivery_delay
+    return [] if delay is None else [((), delay)]

@@ -20,6 +20,7 @@ from alpmon.core.protocol import Channel, Dialect
 if TYPE_CHECKING:
     from alpmon.core.freshness import TopicFreshness
     from alpmon.core.session import State
+    from alpmon.core.siblings import Standing
 
 OTHER_SYMBOL: Final = "other"
 
@@ -178,7 +179,11 @@ class SymbolRecord:
 
 @dataclass(slots=True)
 class TopicRecord:
-    """One topic on one connection. `freshness` is None for a private channel: accounts may be silent for ever."""
+    """One topic on one connection.
+
+    `freshness` is None for a private channel: accounts may be silent for ever. `standing` is its account against the
+    sibling connections, None without any.
+    """
 
     topic: str
     freshness: TopicFreshness | None
@@ -187,6 +192,7 @@ class TopicRecord:
     last_message_wall: float = 0.0
     subscribed_wall: float = 0.0
     interarrival: Histogram = field(default_factory=lambda: Histogram(INTERARRIVAL_BUCKETS))
+    standing: Standing | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -246,6 +252,8 @@ class ConnectionRecord:
     malformed: Counter[str] = field(default_factory=Counter)
     unrouted: int = 0
     worker_restarts: int = 0
+    delivery_delay: Histogram | None = None
+    """Behind the first sibling to deliver the same message; None without siblings."""
 
     @property
     def up(self) -> bool:

@@ -255,6 +255,16 @@ class TestEvidence:
         books(siblings, 37, 50)
         assert alone(siblings, 50.0) is True
 
+    def test_catching_up_with_older_news_only_does_not_settle_it(self) -> None:
+        """It still lacks the newest."""
+        siblings = market_pauses(group(), until=30.0)
+        siblings.saw(SECOND, TRADES, 2, 30.0)
+        siblings.saw(SECOND, TRADES, 3, 31.0)
+        siblings.saw(FIRST, TRADES, 2, 32.0)
+        books(siblings, 33, 50)
+        siblings.settle(50.0)
+        assert alone(siblings, 50.0) is False
+
     def test_a_frozen_target_excuses_nobody(self) -> None:
         """Everything is silent everywhere: no verdict at any moment, however long it lasts."""
         siblings = market_pauses(group(), until=10.0)

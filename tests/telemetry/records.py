@@ -12,8 +12,16 @@ from prometheus_client.samples import Sample
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.protocol import Dialect
 from alpmon.core.session import State
+from alpmon.core.siblings import Standing
 from alpmon.telemetry.metrics import register, render
-from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
+from alpmon.telemetry.state import (
+    LATENCY_BUCKETS,
+    ConnectionRecord,
+    Histogram,
+    Monitor,
+    TargetRecord,
+    TopicRecord,
+)
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 STARTED_WALL = 1_790_000_000.0
@@ -32,9 +40,10 @@ class Clock:
 
 
 def connection(label: str = "0-0", topics: Iterable[str] = ("trade.*", "ticker.*")) -> ConnectionRecord:
-    record = ConnectionRecord(label, State.CONNECTING)
+    """One of several siblings, so that it has all there is to have."""
+    record = ConnectionRecord(label, State.CONNECTING, delivery_delay=Histogram(LATENCY_BUCKETS))
     for topic in topics:
-        record.topics[topic] = TopicRecord(topic, TopicFreshness(RULE, 1000.0))
+        record.topics[topic] = TopicRecord(topic, TopicFreshness(RULE, 1000.0), standing=Standing())
     return record
 
 

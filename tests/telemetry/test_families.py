@@ -60,6 +60,8 @@ CONTRACT = {
     "alpmon_topic_interarrival_seconds": ("histogram", TOPIC),
     "alpmon_symbol_messages_total": ("counter", SYMBOL),
     "alpmon_symbol_last_message_timestamp_seconds": ("gauge", SYMBOL),
+    "alpmon_missed_messages_total": ("counter", TOPIC),
+    "alpmon_delivery_delay_seconds": ("histogram", TC),
     "alpmon_worker_restarts_total": ("counter", TC),
     "alpmon_shard_index": ("gauge", ()),
     "alpmon_shard_count": ("gauge", ()),

@@ -173,6 +173,27 @@ def test_symbols_appear_with_their_channel(scraper: Scraper, record: ConnectionR
     assert scraper.value("alpmon_symbol_messages_total", channel="ticker", symbol="BTC_USDT") == 6
 
 
+def test_what_a_connection_missed_and_how_late_it_was(scraper: Scraper, record: ConnectionRecord) -> None:
+    """By topic, and over all topics."""
+    trades, delay = record.topics["trade.*"].standing, record.delivery_delay
+    assert trades is not None
+    assert delay is not None
+    trades.missed = 3
+    delay.observe(0.3)
+    assert scraper.value("alpmon_missed_messages_total", topic="trade.*") == 3
+    assert scraper.value("alpmon_missed_messages_total", topic="ticker.*") == 0
+    assert scraper.value("alpmon_delivery_delay_seconds_sum") == pytest.approx(0.3)
+
+
+def test_a_connection_without_siblings_can_miss_nothing(scraper: Scraper, record: ConnectionRecord) -> None:
+    """A zero would say that somebody looked."""
+    record.delivery_delay = None
+    for topic in record.topics.values():
+        topic.standing = None
+    shown = {sample.name for sample in scraper.samples()}
+    assert not any(name.startswith(("alpmon_missed", "alpmon_delivery_delay")) for name in shown)
+
+
 def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionRecord) -> None:
     """Read from the target, shown at each of its connections and at the target alone."""
     monitor = fresh_monitor(record)
