@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from alpmon.core.session import DropCause, Session
     from alpmon.probe.connection import ProbeConnection
+    from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
 GOING_AWAY: Final = 1001
@@ -55,6 +56,7 @@ class Intake:
         log: bound to target and connection.
         token: gives the present token, asked only when the session wants to send one.
         overflow: told about topics that the server had no room for, and the limit learnt.
+        sibling: compares the connection with its siblings; None where it has none.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Intake:
         *,
         token: Callable[[], str],
         overflow: Callable[[Sequence[str], int], None],
+        sibling: Sibling | None = None,
     ) -> None:
         self.session = session
         self.feed = Feed(target, record)
@@ -74,6 +77,7 @@ class Intake:
         self._log = log
         self._token = token
         self._overflow = overflow
+        self._sibling = sibling
         self._connection: ProbeConnection | None = None
         self._opened_at = 0.0
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
@@ -119,6 +123,8 @@ class Intake:
         if count is not None:
             self._record.data_frames += 1
             count(event, len(payload), now, wall)
+            if self._sibling is not None:
+                self._sibling.saw(event, payload, now)  # type: ignore[arg-type] # only data has a counter
             if type(event) is not protocol.Private:
                 return
         self._not_public_data(event, now, wall)
@@ -144,9 +150,10 @@ class Intake:
 
     def lost(self, now: float) -> None:
         """The socket is gone; the worker tells the session, with the cause."""
-        del now
         self._counters = {}
         self._disarm()
+        if self._sibling is not None:
+            self._sibling.lost(now)
 
     # What the worker calls
 
@@ -181,7 +188,10 @@ class Intake:
         # peer's frames are in before anybody calls it silent.
         self._timer = None
         now = time.monotonic()
-        self.carry_out(self.session.tick(now), now, time.time())
+        try:
+            self.carry_out(self.session.tick(now), now, time.time())
+        except Exception as bug:  # noqa: BLE001 - or nobody but the loop's own log would hear of it
+            self._open_connection().fail(bug)
 
     # What is received
 
@@ -304,6 +314,8 @@ class Intake:
             self._record.topics[topic].subscribed_wall = wall
         for freshness in self._freshness(ack.topics):
             freshness.acknowledged(now)
+        if self._sibling is not None:
+            self._sibling.subscribed(ack.topics, now)
 
     def _failed(self, failed: subs.Failed, now: float, wall: float) -> None:
         del now, wall
@@ -316,9 +328,11 @@ class Intake:
         self._log.warning("topics rejected", topics=rejected.topics, reason=rejected.reason)
 
     def _overflowed(self, overflow: subs.Overflow, now: float, wall: float) -> None:
-        del now, wall
+        del wall
         self._log.warning("too many topics for one connection", limit=overflow.limit, moved=overflow.topics)
         self.session.forget(overflow.topics)
+        if self._sibling is not None:
+            self._sibling.left(overflow.topics, now)
         for topic in overflow.topics:
             del self._record.topics[topic]
         self.feed.forget_routes()

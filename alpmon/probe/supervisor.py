@@ -18,6 +18,7 @@ from alpmon.core.session import Settings, State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
+from alpmon.probe.siblings import Group, watch
 from alpmon.probe.worker import Worker, clear_session
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from alpmon.config import Config, Target
+    from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import Monitor
 
 STOP_SECONDS: Final = 2.0
@@ -40,6 +42,7 @@ class Line:
     group: int
     replica: int
     record: ConnectionRecord
+    sibling: Sibling | None = None
 
     @property
     def authenticates(self) -> bool:
@@ -66,6 +69,8 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unattempted: set[Line] = set()
         self._spilled: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._groups: dict[tuple[str, int], Group] = {}
+        self._watching: asyncio.Task[None] | None = None
         self._stopping = False
         monitor.shard_index, monitor.shard_count = config.shard.index, config.shard.count
         for target in config.targets:
@@ -90,6 +95,9 @@ class Supervisor:
             record.topics[topic] = TopicRecord(topic, TopicFreshness(rule_of(target, topic), time.monotonic()))
         if line.authenticates:
             record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
+        if target.redundancy > 1:
+            siblings = self._groups.setdefault((target.name, group), Group(target.redundancy))
+            line.sibling = siblings.join(replica, record)
         target_record.connections[record.label] = record
         self._lines.append(line)
         return line
@@ -100,12 +108,16 @@ class Supervisor:
         """Begin to connect, all at once: each line's own backoff spreads what comes after."""
         self._unattempted.update(self._lines)
         self._monitor.first_attempts_made = not self._lines
+        if self._groups:
+            self._watching = asyncio.create_task(watch(self._groups.values()), name="siblings")
         for line in self._lines:
             self._hold(line)
 
     async def stop(self) -> None:
         """Close every session with 1001; done within two seconds, whatever the peers do."""
         self._stopping = True
+        if self._watching is not None:
+            self._watching.cancel()
         for worker in self._workers.values():
             worker.stop()
         if self._tasks:
@@ -129,6 +141,8 @@ class Supervisor:
                 self._log_of(line).exception("worker died of a bug and will be restarted")
                 line.record.worker_restarts += 1
                 clear_session(line.record, time.monotonic())
+                if line.sibling is not None:
+                    line.sibling.lost(time.monotonic())
                 await asyncio.sleep(RESTART_SECONDS)
 
     def _worker(self, line: Line) -> Worker:
@@ -143,6 +157,7 @@ class Supervisor:
             token=token_source(target.auth) if line.authenticates else None,
             overflow=lambda topics, limit: self._spill(line, topics, limit),
             attempted=lambda: self._attempted(line),
+            sibling=line.sibling,
         )
 
     def _log_of(self, line: Line) -> structlog.typing.FilteringBoundLogger:

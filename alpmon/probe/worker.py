@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alpmon.probe.auth import TokenSource
     from alpmon.probe.connection import CloseFacts
     from alpmon.probe.connector import Connected, ConnectRequest
+    from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
 SHUTDOWN: Final = "shutdown"
@@ -42,6 +43,7 @@ class Worker:
         token: opens the private channels; None to stay public.
         overflow: told about topics that the server had no room for, and the limit learnt.
         attempted: called after each attempt, good or bad.
+        sibling: compares the connection with its siblings; None where it has none.
     """
 
     def __init__(
@@ -56,10 +58,10 @@ class Worker:
         token: TokenSource | None,
         overflow: Callable[[Sequence[str], int], None],
         attempted: Callable[[], None],
+        sibling: Sibling | None = None,
     ) -> None:
         topics = [topic.topic for topic in record.topics.values() if topic.freshness is not None]
         self.session = Session(settings, topics, authenticate=token is not None)
-        self._target = target
         self._record = record
         self._request = request
         self._backoff = backoff
@@ -67,7 +69,9 @@ class Worker:
         self._token_source = token
         self._token = ""
         self._attempted = attempted
-        self._intake = Intake(target, record, self.session, log, token=lambda: self._token, overflow=overflow)
+        self._intake = Intake(
+            target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
+        )
         self._open = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -130,7 +134,7 @@ class Worker:
 
     async def _hold(self, connected: Connected) -> None:
         if connected.certificate_not_after_wall is not None:
-            self._target.certificate_not_after_wall = connected.certificate_not_after_wall
+            self._record.certificate_not_after_wall = connected.certificate_not_after_wall
         self._attempted()
         connection = connected.connection
         self._open = True

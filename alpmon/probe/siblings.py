@@ -1,0 +1,138 @@
+"""The parallel connections of one topic group, each compared with the others; only where redundancy is above 1."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from alpmon.core.freshness import Source, TopicState
+from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
+from alpmon.core.siblings import NEVER, Siblings, Timing, identity
+from alpmon.telemetry.state import LAG_BUCKETS, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from alpmon.core.protocol import Data
+    from alpmon.telemetry.state import ConnectionRecord, TopicRecord
+
+JUDGE_SECONDS: Final = 1.0
+"""How often misses are judged and silences vouched for; a threshold below it may see stale what is only quiet."""
+
+_CHANNEL: Final[Mapping[type, Channel]] = {
+    Trade: Channel.TRADE,
+    Tickers: Channel.TICKER,
+    Book: Channel.MARKET_DEPTH,
+    Diff: Channel.DIFF,
+    Rates: Channel.RATES,
+}
+_WILDCARD: Final[Mapping[Channel, str]] = {channel: f"{channel}.*" for channel in _CHANNEL.values()}
+
+
+class Sibling:
+    """One connection of a group, told everything that it delivers and that becomes of its topics."""
+
+    def __init__(self, siblings: Siblings, number: int, record: ConnectionRecord) -> None:
+        self._siblings = siblings
+        self._number = number
+        self._record = record
+        self._delay = record.delivery_delay = Histogram(LAG_BUCKETS)
+        for topic in record.topics.values():
+            if topic.freshness is not None:
+                topic.standing = siblings.standing(number, topic.topic)
+
+    def saw(self, event: Data, payload: bytes | bytearray | memoryview, now: float) -> None:
+        """A data frame arrived; private ones are sent to one connection only and compared with nothing."""
+        if isinstance(event, Private):
+            return
+        message = identity(event, payload)
+        for topic in self._topics_of(event):
+            delay = self._siblings.saw(self._number, topic, message, now)
+            if delay is not None:
+                self._delay.observe(delay)
+
+    def subscribed(self, topics: Iterable[str], now: float) -> None:
+        """The server acknowledged topics."""
+        self._siblings.subscribed(self._number, topics, now)
+
+    def left(self, topics: Iterable[str], now: float) -> None:
+        """Topics were moved to another connection."""
+        self._siblings.left(self._number, topics, now)
+
+    def lost(self, now: float) -> None:
+        """The session ended."""
+        self.left([name for name, topic in self._record.topics.items() if topic.standing is not None], now)
+
+    def judge(self, now: float) -> None:
+        """Tell every topic what the siblings know of its present silence."""
+        for topic in self._record.topics.values():
+            if topic.freshness is not None:
+                verdict = self._siblings.nothing_missed(
+                    self._number,
+                    topic.topic,
+                    now,
+                    stale_after=topic.freshness.stale_after(),
+                    lives_at=self._lives_at(topic, now),
+                )
+                topic.freshness.evidence(now, verdict, Source.SIBLINGS)
+
+    def _lives_at(self, silent: TopicRecord, now: float) -> float:
+        """The last message of any other topic that is live here."""
+        return max(
+            (_lively(topic, now) for topic in self._record.topics.values() if topic is not silent), default=NEVER
+        )
+
+    def _topics_of(self, event: Trade | Tickers | Book | Diff | Rates) -> Iterable[str]:
+        """The subscribed topics that a frame belongs to; a group never holds a wildcard and its members."""
+        topics, channel = self._record.topics, _CHANNEL[type(event)]
+        wildcard = _WILDCARD[channel]
+        if wildcard in topics:
+            return (wildcard,)
+        symbols = {row.symbol for row in event.rows} if isinstance(event, Tickers | Rates) else (event.symbol,)
+        return [topic for symbol in symbols if (topic := f"{channel}.{symbol}") in topics]
+
+
+def _lively(topic: TopicRecord, now: float) -> float:
+    """When a topic delivered last in this session, if it is live."""
+    live = topic.freshness is not None and topic.freshness.state(now) is TopicState.LIVE
+    return topic.standing.delivered if live and topic.standing is not None else NEVER
+
+
+class Group:
+    """The connections that carry one topic group.
+
+    Args:
+        redundancy: how many there are.
+        timing: how long a message is waited for.
+    """
+
+    def __init__(self, redundancy: int, timing: Timing | None = None) -> None:
+        self._siblings = Siblings(redundancy, timing or Timing())
+        self._members: list[Sibling] = []
+
+    def join(self, number: int, record: ConnectionRecord) -> Sibling:
+        """A connection, numbered from 0, with all its topics; its record gets what siblings alone can tell."""
+        sibling = Sibling(self._siblings, number, record)
+        self._members.append(sibling)
+        return sibling
+
+    def judge(self, now: float) -> None:
+        """Count what was missed by now, and vouch for silences."""
+        self._siblings.settle(now)
+        for sibling in self._members:
+            sibling.judge(now)
+
+
+async def watch(groups: Collection[Group]) -> None:
+    """Judge every group again and again, those that are added later too; never ends of itself."""
+    log = structlog.get_logger("alpmon.probe")
+    while True:
+        await asyncio.sleep(JUDGE_SECONDS)
+        try:
+            for group in groups:
+                group.judge(time.monotonic())
+        except Exception:
+            log.exception("comparing the sibling connections failed of a bug")
