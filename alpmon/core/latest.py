@@ -1,0 +1,85 @@
+"""What the stream told last, kept at the price of a reference a message, so that REST can be held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from alpmon.core.protocol import Book, Channel, TickerRow, Tickers, Trade, split_topic
+from alpmon.core.reference import Fact, quote, sides
+
+MAX_REMEMBERED: Final = 1000
+"""Pairs whose latest message is kept a connection; a peer that invents more is not worth the memory."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Latest:
+    """The latest messages of one connection's session, kept as they were decoded: one reference each, no copy."""
+
+    __slots__ = ("_books", "_tickers", "_trades")
+
+    def __init__(self) -> None:
+        self._books: dict[str, Book] = {}
+        self._tickers: dict[str, tuple[float, TickerRow]] = {}
+        self._trades: dict[str, int] = {}
+
+    def clear(self) -> None:
+        """The session ended: what comes next need not follow from what came."""
+        for remembered in (self._books, self._tickers, self._trades):
+            remembered.clear()
+
+    def wrap(self, counters: dict[type, Callable[..., None]]) -> dict[type, Callable[..., None]]:
+        """The same handlers `(event, ...)` by the event's type, which also keep the event."""
+        keepers: dict[type, Callable[[Any], None]] = {
+            Book: self._keep_book,
+            Tickers: self._keep_tickers,
+            Trade: self._keep_trade,
+        }
+        return {kind: _both(keepers[kind], count) if kind in keepers else count for kind, count in counters.items()}
+
+    def facts(self, topic: str) -> dict[str, Fact]:
+        """What this session told of a topic: no number that is none, and nothing of `diff`, which has changes only."""
+        channel, symbol = split_topic(topic)
+        facts: dict[str, Fact] = {}
+        match channel:
+            case Channel.TRADE if symbol in self._trades:
+                facts[symbol] = self._trades[symbol]
+            case Channel.MARKET_DEPTH if symbol in self._books:
+                levels = self._books[symbol].levels
+                with suppress(ValueError):
+                    facts[symbol] = sides(levels.bids, levels.asks)
+            case Channel.TICKER:
+                for pair, (time, row) in self._tickers.items():
+                    if symbol in ("*", pair):
+                        with suppress(ValueError):
+                            facts[pair] = quote(time, row.close, row.bid, row.ask)
+        return facts
+
+    def _keep_book(self, event: Book) -> None:
+        _keep(self._books, event.levels.symbol, event)
+
+    def _keep_tickers(self, event: Tickers) -> None:
+        for row in event.rows:
+            _keep(self._tickers, row.symbol, (event.time, row))
+
+    def _keep_trade(self, event: Trade) -> None:
+        trades, number = self._trades, event.id
+        for key in (event.symbol, "*"):
+            if number > trades.get(key, -1):
+                _keep(trades, key, number)
+
+
+def _keep(remembered: dict[Key, Value], key: Key, value: Value) -> None:
+    if key in remembered or len(remembered) < MAX_REMEMBERED:
+        remembered[key] = value
+
+
+def _both(keep: Callable[[Any], None], count: Callable[..., None]) -> Callable[..., None]:
+    def handle(event: Any, size: int, now: float, wall: float) -> None:
+        keep(event)
+        count(event, size, now, wall)
+
+    return handle

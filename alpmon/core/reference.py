@@ -1,0 +1,317 @@
+"""What REST says of a silent topic: whether the stream has missed something.
+
+REST and the stream are brought to the same facts: the sides of a pair's book, the newest trade's id, a pair's ticker.
+A fact that REST shows and the stream has not told is news; where the stream told nothing in this session, what REST
+showed first since its last message stands in. News may be in flight, so only news that REST still shows some seconds
+later, with no message in between, means that the stream has missed it.
+
+Shapes: the exchange's public REST API; `orderbook` equals the last `market_depth` frame level for level, ticker rows
+carry `last`, `buy`, `sell` and `timestamp`, trades an `id`. Numbers are compared as numbers, however they are written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from alpmon.core.protocol import Channel, Number, split_topic
+
+IN_FLIGHT_SECONDS: Final = 2.0
+"""News that REST has shown for less may still be on its way; when to look again."""
+EXPIRES_INTERVALS: Final = 3.0
+"""A verdict that no read has confirmed for so many intervals is none any more."""
+
+Level: TypeAlias = tuple[float, float]
+
+
+class Sides(NamedTuple):
+    """A book as a fact: price and amount, best first."""
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class Quote(NamedTuple):
+    """A pair's ticker as a fact, with the server's stamp."""
+
+    time: float
+    last: float
+    buy: float
+    sell: float
+
+
+Fact: TypeAlias = Sides | Quote | int
+Facts: TypeAlias = Mapping[str, Fact]
+"""By pair; `*` is the newest trade of any pair."""
+
+
+def sides(bids: Iterable[tuple[Number, Number]], asks: Iterable[tuple[Number, Number]]) -> Sides:
+    """The fact in a book's levels.
+
+    Raises:
+        ValueError: a number that is none.
+    """
+    return Sides(*(tuple((_number(price), _number(amount)) for price, amount in side) for side in (bids, asks)))
+
+
+def quote(time: Number, last: Number, buy: Number, sell: Number) -> Quote:
+    """The fact in a ticker's row.
+
+    Raises:
+        ValueError: a number that is none.
+    """
+    return Quote(_number(time), _number(last), _number(buy), _number(sell))
+
+
+def _number(value: Number) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a number that is not finite")
+    return number
+
+
+class Verdict(StrEnum):
+    """What one read of REST says of the stream."""
+
+    NEWS = "news"
+    AGREES = "agrees"
+    UNKNOWN = "unknown"
+
+
+class Endpoint(StrEnum):
+    """What can be asked."""
+
+    TICKER = "ticker"
+    ORDERBOOK = "orderbook"
+    TRADES = "trades"
+
+
+class Question(NamedTuple):
+    """One REST read: `GET <url>/<endpoint>`, with `pair` unless it is None."""
+
+    endpoint: Endpoint
+    pair: str | None
+
+    @property
+    def path(self) -> str:
+        """The endpoint with its query."""
+        return self.endpoint if self.pair is None else f"{self.endpoint}?pair={self.pair}"
+
+
+class UnreadableError(Exception):
+    """An answer that is not what the endpoint should say."""
+
+
+_ENDPOINTS: Final = {
+    Channel.TICKER: Endpoint.TICKER,
+    Channel.TRADE: Endpoint.TRADES,
+    Channel.MARKET_DEPTH: Endpoint.ORDERBOOK,
+    Channel.DIFF: Endpoint.ORDERBOOK,
+}
+
+
+def question(topic: str) -> Question | None:
+    """What to ask about a topic; None where REST has no counterpart: rates, and the books of all pairs at once.
+
+    All tickers come in one answer. So do the latest trades of all pairs, which the exchange's own client asks for by
+    leaving the pair out.
+    """
+    channel, symbol = split_topic(topic)
+    endpoint = _ENDPOINTS.get(channel)
+    if endpoint is None or (endpoint is Endpoint.ORDERBOOK and symbol == "*"):
+        return None
+    return Question(endpoint, None if endpoint is Endpoint.TICKER or symbol == "*" else symbol)
+
+
+# What REST answers
+
+
+class _RestLevel(msgspec.Struct):
+    price: Number
+    amount: Number
+
+
+class _RestBook(msgspec.Struct):
+    buy: list[_RestLevel]
+    sell: list[_RestLevel]
+
+
+class _RestTicker(msgspec.Struct):
+    pair: str
+    last: Number
+    buy: Number
+    sell: Number
+    timestamp: Number
+
+
+class _RestTrade(msgspec.Struct):
+    id: int | str
+
+
+_decode_book: Final = msgspec.json.Decoder(_RestBook).decode
+_decode_tickers: Final = msgspec.json.Decoder(list[_RestTicker]).decode
+_decode_trades: Final = msgspec.json.Decoder(list[_RestTrade]).decode
+
+
+def read(asked: Question, body: bytes) -> dict[str, Fact]:
+    """The facts in an answer.
+
+    Raises:
+        UnreadableError: it is not of the endpoint's shape.
+    """
+    try:
+        return _READERS[asked.endpoint](asked, body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise UnreadableError(f"not what {asked.endpoint} should answer: {str(error)[:100]}") from None
+
+
+def _read_book(asked: Question, body: bytes) -> dict[str, Fact]:
+    book = _decode_book(body)
+    bids, asks = ([(level.price, level.amount) for level in side] for side in (book.buy, book.sell))
+    return {asked.pair or "*": sides(bids, asks)}
+
+
+def _read_tickers(asked: Question, body: bytes) -> dict[str, Fact]:
+    del asked
+    rows = _decode_tickers(body)
+    return {row.pair: quote(row.timestamp, row.last, row.buy, row.sell) for row in rows}
+
+
+def _read_trades(asked: Question, body: bytes) -> dict[str, Fact]:
+    trades = _decode_trades(body)
+    return {asked.pair or "*": max(int(trade.id) for trade in trades)} if trades else {}
+
+
+_READERS: Final[dict[Endpoint, Callable[[Question, bytes], dict[str, Fact]]]] = {
+    Endpoint.ORDERBOOK: _read_book,
+    Endpoint.TICKER: _read_tickers,
+    Endpoint.TRADES: _read_trades,
+}
+
+
+# The verdict
+
+
+def compare(shown: Facts, told: Facts) -> Verdict:
+    """What REST shows against what the stream told; facts that the stream told nothing of say nothing."""
+    verdicts = {_compared(fact, told[key]) for key, fact in shown.items() if key in told}
+    if Verdict.NEWS in verdicts:
+        return Verdict.NEWS
+    return Verdict.AGREES if Verdict.AGREES in verdicts else Verdict.UNKNOWN
+
+
+def _compared(shown: Fact, told: Fact) -> Verdict:
+    match shown, told:
+        case int(), int():
+            return _ordered(shown, told)
+        case Quote(), Quote() if shown[1:] != told[1:]:
+            time = math.floor(shown.time) if told.time.is_integer() else shown.time
+            return _ordered(time, told.time) if time != told.time else Verdict.UNKNOWN
+        case Sides(), Sides():
+            return Verdict.AGREES if _same_sides(shown, told) else Verdict.NEWS
+    return Verdict.AGREES
+
+
+def _ordered(shown: float, told: float) -> Verdict:
+    """REST may be behind, from a cache: then it cannot vouch for the stream."""
+    if shown == told:
+        return Verdict.AGREES
+    return Verdict.NEWS if shown > told else Verdict.UNKNOWN
+
+
+def _same_sides(shown: Sides, told: Sides) -> bool:
+    """REST may show more levels than the stream does."""
+    return all(rest[: len(stream)] == stream for rest, stream in zip(shown, told, strict=True))
+
+
+class Watch:
+    """One topic on one connection, as the reference sees it. `now` is monotonic seconds throughout.
+
+    Args:
+        topic: as subscribed.
+        asked: what to ask REST about it.
+        interval: seconds between two reads while nothing is in doubt.
+
+    Attributes:
+        due: when to ask next.
+    """
+
+    __slots__ = (
+        "_baseline",
+        "_interval",
+        "_news_since",
+        "_read_at",
+        "_silence",
+        "_symbol",
+        "_verdict",
+        "due",
+        "question",
+    )
+
+    _baseline: dict[str, Fact]
+    _verdict: bool | None
+    _news_since: float
+    _read_at: float
+    due: float
+
+    def __init__(self, topic: str, asked: Question, interval: float) -> None:
+        self.question = asked
+        self._symbol = split_topic(topic)[1]
+        self._interval = interval
+        self._silence: object = None
+        self._forget()
+
+    def attend(self, silence: object) -> None:
+        """Be about this silence, which equals no other of the topic's; what was known of another is void."""
+        if silence != self._silence:
+            self._silence = silence
+            self._forget()
+
+    def answered(self, shown: Facts, told: Facts, now: float) -> bool | None:
+        """Judge an answer by what the stream told in this session.
+
+        Returns:
+            Whether nothing was missed in this silence; None where that is not known.
+        """
+        shown = {pair: fact for pair, fact in shown.items() if self._symbol in ("*", pair)}
+        verdict = compare(shown, {**self._baseline, **told})
+        first = self._read_at == -math.inf
+        self._baseline = {**shown, **self._baseline}
+        self._read_at = now
+        in_doubt = self._doubts(now) if verdict is Verdict.NEWS else self._settles(verdict) and first
+        self.due = now + (min(self._interval, IN_FLIGHT_SECONDS) if in_doubt else self._interval)
+        return self._verdict
+
+    def failed(self, now: float) -> bool | None:
+        """REST did not answer: no verdict, and the last one holds for a while only."""
+        self.due = now + self._interval
+        if now - self._read_at > EXPIRES_INTERVALS * self._interval:
+            self._verdict, self._news_since = None, math.inf
+        return self._verdict
+
+    def divergence(self, now: float) -> float:
+        """Seconds for which REST has shown news that the stream has not; 0 while it agrees, or may be in flight."""
+        return max(0.0, now - self._news_since) if self._verdict is False else 0.0
+
+    def _doubts(self, now: float) -> bool:
+        """News: whether to look again soon, since it may be in flight."""
+        self._news_since = min(self._news_since, now)
+        if now - self._news_since < IN_FLIGHT_SECONDS:
+            return True
+        self._verdict = False
+        return False
+
+    def _settles(self, verdict: Verdict) -> bool:
+        """No news: whether that leaves the silence without a verdict."""
+        self._news_since = math.inf
+        self._verdict = True if verdict is Verdict.AGREES else None
+        return self._verdict is None
+
+    def _forget(self) -> None:
+        self._baseline = {}
+        self._verdict = None
+        self._news_since, self._read_at, self.due = math.inf, -math.inf, -math.inf

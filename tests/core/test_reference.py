@@ -1,0 +1,275 @@
+"""The reference's verdict: news, agreement, or nothing, and what becomes of it over a silence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpmon.core.latest import MAX_REMEMBERED, Latest
+from alpmon.core.protocol import Book, Diff, Tickers, Trade, decode
+from alpmon.core.reference import (
+    IN_FLIGHT_SECONDS,
+    Endpoint,
+    Facts,
+    Question,
+    UnreadableError,
+    Verdict,
+    Watch,
+    compare,
+    question,
+    read,
+)
+
+BOOK = Question(Endpoint.ORDERBOOK, "BTC_USDT")
+TICKERS = Question(Endpoint.TICKER, None)
+TRADES = Question(Endpoint.TRADES, None)
+INTERVAL = 30.0
+
+
+def told(topic: str, *frames: list[Any]) -> Facts:
+    """What a session that received these frames told of a topic."""
+    latest = Latest()
+    handlers = latest.wrap({kind: lambda *_: None for kind in (Book, Diff, Tickers, Trade)})
+    for frame in frames:
+        event = decode(json.dumps(frame).encode())
+        handlers[type(event)](event, 0, 0.0, 0.0)
+    return latest.facts(topic)
+
+
+def shown(asked: Question, answer: Any) -> Facts:
+    """The facts in what REST answers."""
+    return read(asked, json.dumps(answer).encode())
+
+
+def book_frame(*bids: str) -> list[Any]:
+    return ["p", 1790139143, {"Asks": [["102", "1"]], "Bids": [[bid, "0.50"] for bid in bids], "Symbol": "BTC_USDT"}]
+
+
+def rest_book(*bids: Any) -> dict[str, Any]:
+    levels = [{"amount": 0.5, "price": bid} for bid in bids]
+    return {"buy": levels, "sell": [{"amount": "1.00000000", "price": "102.00"}]}
+
+
+def ticker_frame(time: float, pair: str = "BTC_USDT", last: str = "100") -> list[Any]:
+    return ["tk", time, [pair, last, "1", "1", "1", "1", "1", "99", "101"]]
+
+
+def rest_ticker(time: float, pair: str = "BTC_USDT", last: Any = "100.0") -> dict[str, Any]:
+    return {"pair": pair, "last": last, "buy": "99", "sell": 101, "timestamp": time, "vol": "7"}
+
+
+def trade_frame(number: int, pair: str = "BTC_USDT") -> list[Any]:
+    return ["t", 1790139143, number, pair, "1", "1", "buy"]
+
+
+def rest_trade(number: int | str, pair: str = "BTC_USDT") -> dict[str, Any]:
+    return {"id": number, "pair": pair, "timestamp": 1790139143.5, "amount": "1"}
+
+
+class TestQuestion:
+    @pytest.mark.parametrize(
+        ("topic", "path"),
+        [
+            ("market_depth.BTC_USDT", "orderbook?pair=BTC_USDT"),
+            ("diff.BTC_USDT", "orderbook?pair=BTC_USDT"),
+            ("trade.BTC_USDT", "trades?pair=BTC_USDT"),
+            ("trade.*", "trades"),
+            ("ticker.BTC_USDT", "ticker"),
+            ("ticker.*", "ticker"),
+        ],
+    )
+    def test_each_topic_has_its_read(self, topic: str, path: str) -> None:
+        """All tickers come at once, so all ticker topics share a read."""
+        asked = question(topic)
+        assert asked is not None
+        assert asked.path == path
+
+    @pytest.mark.parametrize("topic", ["rates.*", "rates.BTC_USDT", "diff.*"])
+    def test_what_rest_has_no_counterpart_of_is_not_asked(self, topic: str) -> None:
+        """No endpoint, or none for all pairs at once."""
+        assert question(topic) is None
+
+
+class TestCompare:
+    def test_the_same_book_however_its_numbers_are_written(self) -> None:
+        """Numbers are compared as numbers; levels beyond the frame's are no news."""
+        facts = told("market_depth.BTC_USDT", book_frame("100", "99.50"))
+        assert compare(shown(BOOK, rest_book("100.00", 99.5, "98")), facts) is Verdict.AGREES
+
+    @pytest.mark.parametrize("bids", [("100", "99.51"), ("99.5", "100"), ("100",), ()])
+    def test_a_book_that_differs_is_news(self, bids: tuple[str, ...]) -> None:
+        """A level changed, moved or gone."""
+        facts = told("market_depth.BTC_USDT", book_frame("1", "2"), book_frame("100", "99.5"))
+        assert compare(shown(BOOK, rest_book(*bids)), facts) is Verdict.NEWS
+
+    @pytest.mark.parametrize(
+        ("newest", "verdict"), [(8, Verdict.NEWS), ("7", Verdict.AGREES), (6, Verdict.UNKNOWN), (None, Verdict.UNKNOWN)]
+    )
+    def test_trades_by_the_newest_id(self, newest: int | str | None, verdict: Verdict) -> None:
+        """REST that is behind, or shows none, cannot vouch for the stream."""
+        facts = told("trade.*", trade_frame(7), trade_frame(5, "ETH_USDT"))
+        answer = [] if newest is None else [rest_trade(newest), rest_trade(3)]
+        assert compare(shown(TRADES, answer), facts) is verdict
+
+    @pytest.mark.parametrize(
+        ("row", "verdict"),
+        [
+            (rest_ticker(1000.0), Verdict.AGREES),
+            (rest_ticker(1005.0), Verdict.AGREES),
+            (rest_ticker(1005.0, last=101), Verdict.NEWS),
+            (rest_ticker(1000.9, last=101), Verdict.UNKNOWN),
+            (rest_ticker(999.0, last=101), Verdict.UNKNOWN),
+            (rest_ticker(1005.0, "ETH_USDT"), Verdict.UNKNOWN),
+        ],
+    )
+    def test_a_ticker_is_news_when_it_is_other_and_newer(self, row: dict[str, Any], verdict: Verdict) -> None:
+        """A stamp that moves alone is none, nor is a value that is older than the stream's or of the same second."""
+        assert compare(shown(TICKERS, [row]), told("ticker.*", ticker_frame(1000))) is verdict
+
+    def test_one_pair_with_news_is_news_for_the_wildcard(self) -> None:
+        """However many agree."""
+        facts = told("ticker.*", ticker_frame(1000), ticker_frame(1000, "ETH_USDT"))
+        answer = [rest_ticker(1000.0), rest_ticker(1002.0, "ETH_USDT", "7")]
+        assert compare(shown(TICKERS, answer), facts) is Verdict.NEWS
+
+    @pytest.mark.parametrize(
+        ("asked", "body"),
+        [
+            (BOOK, b"[]"),
+            (BOOK, b'{"buy": [{"price": "x", "amount": "1"}], "sell": []}'),
+            (BOOK, b'{"buy": [{"price": "nan", "amount": "1"}], "sell": []}'),
+            (TICKERS, b'[{"pair": "BTC_USDT"}]'),
+            (TRADES, b'[{"id": "x"}]'),
+            (TRADES, b"<html>"),
+            (TRADES, b"\xff"),
+        ],
+    )
+    def test_an_answer_of_another_shape_is_unreadable(self, asked: Question, body: bytes) -> None:
+        """And says so, instead of a verdict."""
+        with pytest.raises(UnreadableError, match=f"not what {asked.endpoint} should answer"):
+            read(asked, body)
+
+    @given(st.sampled_from([BOOK, TICKERS, TRADES]), st.binary())
+    def test_no_answer_raises_anything_else(self, asked: Question, body: bytes) -> None:
+        """Nothing from the wire is trusted."""
+        with contextlib.suppress(UnreadableError):
+            read(asked, body)
+
+
+class TestLatest:
+    def test_numbers_that_are_none_tell_nothing(self) -> None:
+        """Of the pair that has them only."""
+        assert told("market_depth.BTC_USDT", book_frame("x")) == {}
+        assert set(told("ticker.*", ticker_frame(1, last="x"), ticker_frame(1, "ETH_USDT"))) == {"ETH_USDT"}
+
+    def test_a_pair_and_the_whole_are_told_apart(self) -> None:
+        """A pair's topic knows that pair; `diff` knows nothing, as it tells changes only."""
+        frames = [trade_frame(7), trade_frame(9, "ETH_USDT"), ticker_frame(1), ["d", 1, "BTC_USDT", [[], []]]]
+        assert told("trade.BTC_USDT", *frames) == {"BTC_USDT": 7}
+        assert told("trade.*", *frames) == {"*": 9}
+        assert set(told("ticker.BTC_USDT", *frames)) == {"BTC_USDT"}
+        assert told("ticker.ETH_USDT", *frames) == {}
+        assert told("diff.BTC_USDT", *frames) == {}
+
+    def test_a_session_that_ended_told_nothing_of_the_next(self) -> None:
+        """What came before a reconnect need not be followed on."""
+        latest = Latest()
+        latest.wrap({Trade: lambda *_: None})[Trade](Trade("t", 1.0, 7, "BTC_USDT", "1", "1", "buy"), 0, 0.0, 0.0)
+        assert latest.facts("trade.*") == {"*": 7}
+        latest.clear()
+        assert latest.facts("trade.*") == {}
+
+    def test_invented_pairs_do_not_grow_it_for_ever(self) -> None:
+        """The first of them keep their place."""
+        facts = told("ticker.*", *(ticker_frame(n, f"X{n}_USDT") for n in range(MAX_REMEMBERED + 10)))
+        assert len(facts) == MAX_REMEMBERED
+        assert "X0_USDT" in facts
+
+
+def watching(topic: str = "trade.*") -> Watch:
+    asked = question(topic)
+    assert asked is not None
+    watch = Watch(topic, asked, INTERVAL)
+    watch.attend(1)
+    return watch
+
+
+class TestWatch:
+    def test_agreement_is_known_at_once(self) -> None:
+        """One read is enough; the next comes after the interval."""
+        watch = watching()
+        assert watch.answered({"*": 7}, {"*": 7}, 100.0) is True
+        assert watch.due == 100.0 + INTERVAL
+        assert watch.divergence(200.0) == 0.0
+
+    def test_news_counts_once_it_can_be_in_flight_no_more(self) -> None:
+        """Looked at again soon; then it counts from when it was first seen."""
+        watch = watching()
+        assert watch.answered({"*": 8}, {"*": 7}, 100.0) is None
+        assert watch.divergence(101.0) == 0.0
+        assert watch.due == 100.0 + IN_FLIGHT_SECONDS
+        assert watch.answered({"*": 9}, {"*": 7}, 102.0) is False
+        assert watch.divergence(105.0) == 5.0
+        assert watch.due == 102.0 + INTERVAL
+
+    def test_news_after_agreement_changes_nothing_until_it_lasts(self) -> None:
+        """The silence stays excused while the news may be in flight."""
+        watch = watching()
+        assert watch.answered({"*": 7}, {"*": 7}, 100.0) is True
+        assert watch.answered({"*": 8}, {"*": 7}, 130.0) is True
+        assert watch.answered({"*": 8}, {"*": 7}, 132.0) is False
+        assert watch.divergence(132.0) == 2.0
+
+    def test_another_silence_begins_from_nothing(self) -> None:
+        """A message came in between: what was news is void, and due at once."""
+        watch = watching()
+        watch.answered({"*": 8}, {"*": 7}, 100.0)
+        watch.answered({"*": 8}, {"*": 7}, 102.0)
+        watch.attend(2)
+        assert watch.divergence(103.0) == 0.0
+        assert watch.due < 103.0
+        assert watch.answered({"*": 9}, {"*": 8}, 103.0) is None
+
+    def test_attending_to_the_same_silence_changes_nothing(self) -> None:
+        """It is called with every look."""
+        watch = watching()
+        watch.answered({"*": 8}, {"*": 7}, 100.0)
+        watch.attend(1)
+        assert watch.answered({"*": 8}, {"*": 7}, 102.0) is False
+
+    def test_where_the_stream_told_nothing_the_first_read_stands_in(self) -> None:
+        """After a reconnect, or on a topic that was never served: no verdict, agreement, news."""
+        watch = watching()
+        assert watch.answered({"*": 7}, {}, 100.0) is None
+        assert watch.due == 100.0 + IN_FLIGHT_SECONDS
+        assert watch.answered({"*": 7}, {}, 102.0) is True
+        assert watch.answered({"*": 8}, {}, 132.0) is True
+        assert watch.answered({"*": 8}, {}, 134.0) is False
+
+    def test_a_reference_that_is_behind_is_asked_at_the_usual_pace(self) -> None:
+        """It gives no verdict, and is not pressed for one."""
+        watch = watching()
+        watch.answered({"*": 5}, {"*": 7}, 100.0)
+        assert watch.answered({"*": 5}, {"*": 7}, 102.0) is None
+        assert watch.due == 102.0 + INTERVAL
+
+    def test_failures_give_no_verdict_and_let_the_last_one_expire(self) -> None:
+        """It holds for three intervals."""
+        watch = watching()
+        assert watch.failed(90.0) is None
+        watch.answered({"*": 7}, {"*": 7}, 100.0)
+        assert watch.failed(100.0 + 3 * INTERVAL) is True
+        assert watch.failed(101.0 + 3 * INTERVAL) is None
+
+    def test_a_pair_is_judged_by_its_own_row(self) -> None:
+        """Though all tickers come in one answer."""
+        watch = watching("ticker.BTC_USDT")
+        for last, at in ((1, 100.0), (2, 102.0), (3, 104.0)):
+            answer = shown(TICKERS, [rest_ticker(1000.0), rest_ticker(at, "ETH_USDT", last)])
+            verdict = watch.answered(answer, {}, at)
+        assert verdict is True
