@@ -191,8 +191,15 @@ TARGETS = {
     "topic too long for a frame": (
         "{name: a, url: 'ws://h/', max_frame_bytes: 32, topics: [market_depth.BTC_USDT]}",
         (
-            "targets[0].topics[0]: its request frame is 37 bytes long, over max_frame_bytes: 32, got "
-            "'market_depth.BTC_USDT'"
+            "targets[0].topics[0]: its longest request frame is 39 bytes long, over max_frame_bytes: 32, "
+            "got 'market_depth.BTC_USDT'"
+        ),
+    ),
+    "topic that can be asked for and never given up": (
+        "{name: a, url: 'ws://h/', max_frame_bytes: 38, topics: [market_depth.BTC_USDT]}",
+        (
+            "targets[0].topics[0]: its longest request frame is 39 bytes long, over max_frame_bytes: 38, "
+            "got 'market_depth.BTC_USDT'"
         ),
     ),
     "name missing": ("{url: 'ws://h/', topics: [trade.*]}", "targets[0].name: missing"),
