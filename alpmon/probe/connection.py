@@ -131,6 +131,11 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         self._aborted = True
         self.transport.abort()
 
+    def fail(self, bug: Exception) -> None:
+        """Drop the connection for a bug of ours, which comes out of `wait_lost`; the first one counts."""
+        self.bug = self.bug or bug
+        self.abort()
+
     async def wait_lost(self) -> CloseFacts:
         """Wait until the connection is gone.
 
@@ -176,7 +181,7 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
             try:
                 self._handler.lost(now)
             except Exception as bug:  # noqa: BLE001 - as above
-                self._stop_for(bug)
+                self.fail(bug)
 
     # From bytes to frames
 
@@ -196,7 +201,7 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
             if position != end:
                 self._tail = bytes(view[position:end])
         except Exception as bug:  # noqa: BLE001 - kept for wait_lost(), which raises it
-            self._stop_for(bug)
+            self.fail(bug)
 
     def _walk(self, data: bytes | bytearray, view: memoryview, end: int, now: float, wall: float) -> int:
         """Handle every whole frame in `view[:end]`; returns where the first incomplete one starts.
@@ -313,9 +318,6 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         if self._close_timer is None and self.protocol.close_expected():
             self._close_timer = self.loop.call_later(self._close_timeout_seconds, self.transport.abort)
 
-    def _stop_for(self, bug: Exception) -> None:
-        self.bug = self.bug or bug
-        self.abort()
 
 
 _read_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[bytearray, memoryview]] = WeakKeyDictionary()

@@ -151,7 +151,7 @@ _LIFE: Final[tuple[Family[Seen], ...]] = (
         Kind.GAUGE,
         "alpmon_tls_certificate_not_after_timestamp_seconds",
         "Earliest expiry of the certificate chain seen, 0 before one was seen.",
-        lambda seen: (((), seen.target.certificate_not_after_wall),),
+        lambda seen: (((), seen.record.certificate_not_after_wall),),
     ),
     _connection(
         Kind.COUNTER,

@@ -225,6 +225,8 @@ class ConnectionRecord:
     established_wall: float = 0.0
     advertised_interval_seconds: float = 0.0
     advertised_timeout_seconds: float = 0.0
+    certificate_not_after_wall: float = 0.0
+    """Of the last session, kept after its end."""
     last_ping_wall: float = 0.0
     last_frame_wall: float = 0.0
     # getting there and leaving
@@ -268,7 +270,6 @@ class TargetRecord:
     name: str
     url: str
     connections: dict[str, ConnectionRecord] = field(default_factory=dict)
-    certificate_not_after_wall: float = 0.0
     max_symbols: int = 500
     symbols: set[str] = field(default_factory=set)
     """The pairs that have series of their own, at most `max_symbols`."""

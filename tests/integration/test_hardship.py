@@ -235,3 +235,17 @@ async def test_many_ping_intervals_pass_without_a_disconnect_of_our_making(
         scrape = await monitored.scrape()
         assert scrape.value("alpmon_disconnects_total") == 0
         assert scrape.value("alpmon_subscribe_failures_total") == 0
+
+
+async def test_a_bug_in_a_timer_restarts_the_worker_too(
+    start_exchange: StartExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of ours may die quietly in a callback of the event loop."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"], ack_probe_interval="100ms")) as monitored:
+        await monitored.until_live()
+        broken = monitored.connection()
+        monkeypatch.setattr(broken, "requests", None)
+        await until(lambda: broken.worker_restarts == 1)
+        monkeypatch.undo()
+        await monitored.until_live()

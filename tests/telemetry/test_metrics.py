@@ -197,7 +197,7 @@ def test_a_connection_without_siblings_can_miss_nothing(scraper: Scraper, record
 def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionRecord) -> None:
     """Read from the target, shown at each of its connections and at the target alone."""
     monitor = fresh_monitor(record)
-    monitor.targets["alp"].certificate_not_after_wall = 1_800_000_000.0
+    monitor.targets["alp"].connections["0-0"].certificate_not_after_wall = 1_800_000_000.0
     monitor.targets["alp"].symbols_dropped.update({"A_B", "C_D"})
     scraper = Scraper(monitor)
     assert scraper.value("alpmon_tls_certificate_not_after_timestamp_seconds", connection="0-0") == 1_800_000_000.0
