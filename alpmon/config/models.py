@@ -221,7 +221,9 @@ class Target(Section):
     def _topics_fit_a_frame(self) -> Target:
         limit = self.max_frame_bytes
         faults = [
-            Fault(f"its longest request frame is {size} bytes long, over max_frame_bytes: {limit}", at=("topics", index))
+            Fault(
+                f"its longest request frame is {size} bytes long, over max_frame_bytes: {limit}", at=("topics", index)
+            )
             for index, topic in enumerate(self.topics)
             if (size := len(request(Operation.UNSUBSCRIBE, [topic]))) > limit
         ]
