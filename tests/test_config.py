@@ -177,6 +177,15 @@ def test_the_environment_sets_shards_apart() -> None:
     assert parse(text, env=dict.fromkeys(env, "")).shard == Shard(index=0, count=2)
 
 
+def test_with_replicas_the_indexes_go_round() -> None:
+    """Every part is held by as many pods, and no pod by name is one too many until all parts are held."""
+    env = {"ALPMON_SHARD_COUNT": "4", "ALPMON_SHARD_REPLICAS": "2"}
+    shards = [parse(ONE_TARGET, env={**env, "ALPMON_SHARD_INDEX": f"alpmon-{n}"}).shard for n in range(8)]
+    assert [shard.part for shard in shards] == [0, 1, 2, 3, 0, 1, 2, 3]
+    with pytest.raises(ConfigError, match="must be below shard.count times shard.replicas, which is 8"):
+        parse(ONE_TARGET, env={**env, "ALPMON_SHARD_INDEX": "alpmon-8"})
+
+
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
     """A configuration can be moved with what it refers to; an absolute path stays."""
     path = tmp_path / "alpmon.yaml"

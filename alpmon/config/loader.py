@@ -16,7 +16,7 @@ from alpmon.config.mistakes import ConfigError, Mistake, Path, path_text, value_
 from alpmon.config.models import Config, repeated_names
 from alpmon.config.values import REFUSED, Fault, Source
 
-SHARD_VARIABLES: Final = {"index": "ALPMON_SHARD_INDEX", "count": "ALPMON_SHARD_COUNT"}
+SHARD_VARIABLES: Final = {key: f"ALPMON_SHARD_{key.upper()}" for key in ("index", "count", "replicas")}
 
 _UNKNOWN_KEY: Final = "extra_forbidden"
 _PROBLEMS: Final = {

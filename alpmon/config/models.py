@@ -66,13 +66,26 @@ class Shard(Section):
         "`ALPMON_SHARD_INDEX` goes before it.",
     )
     count: Count = Field(
-        default=1, ge=1, le=1000, description="How many processes share the work. `ALPMON_SHARD_COUNT` goes before it."
+        default=1, ge=1, le=1000, description="How many parts there are. `ALPMON_SHARD_COUNT` goes before it."
     )
+    replicas: Count = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="How many processes hold each part: indexes go on past `count` and round, so that of 4 parts held "
+        "twice index 5 holds part 1 again. `ALPMON_SHARD_REPLICAS` goes before it.",
+    )
+
+    @property
+    def part(self) -> int:
+        """The part that this process holds, below `count`."""
+        return self.index % self.count
 
     @model_validator(mode="after")
     def _index_below_count(self) -> Shard:
-        if self.index >= self.count:
-            raise refusal(Fault(f"must be below shard.count, which is {self.count}", at=("index",)))
+        if self.index >= self.count * self.replicas:
+            bound = "shard.count" if self.replicas == 1 else "shard.count times shard.replicas"
+            raise refusal(Fault(f"must be below {bound}, which is {self.count * self.replicas}", at=("index",)))
         return self
 
 

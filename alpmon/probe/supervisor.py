@@ -72,7 +72,7 @@ class Supervisor:
         self._groups: dict[tuple[str, int], Group] = {}
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
-        monitor.shard_index, monitor.shard_count = config.shard.index, config.shard.count
+        monitor.shard_index, monitor.shard_count = config.shard.part, config.shard.count
         for target in config.targets:
             self._lay_out(target)
 
@@ -81,7 +81,7 @@ class Supervisor:
         self._monitor.targets[target.name] = record
         groups = plan(target.topics, target.max_topics_per_connection)
         shard = self._config.shard
-        for group, topics in mine(target.name, groups, shard.index, shard.count).items():
+        for group, topics in mine(target.name, groups, shard.part, shard.count).items():
             for replica in range(target.redundancy):
                 self._add_line(target, record, group, replica, topics)
 
