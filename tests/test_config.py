@@ -182,7 +182,7 @@ def test_with_replicas_the_indexes_go_round() -> None:
     env = {"ALPMON_SHARD_COUNT": "4", "ALPMON_SHARD_REPLICAS": "2"}
     shards = [parse(ONE_TARGET, env={**env, "ALPMON_SHARD_INDEX": f"alpmon-{n}"}).shard for n in range(8)]
     assert [shard.part for shard in shards] == [0, 1, 2, 3, 0, 1, 2, 3]
-    with pytest.raises(ConfigError, match="must be below shard.count times shard.replicas, which is 8"):
+    with pytest.raises(ConfigError, match=r"must be below shard\.count times shard\.replicas, which is 8"):
         parse(ONE_TARGET, env={**env, "ALPMON_SHARD_INDEX": "alpmon-8"})
 
 

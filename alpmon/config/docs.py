@@ -52,8 +52,8 @@ _SHARDS: Final = """\
 
 Several processes may share the work: each computes the same plan and holds the connections that fall to its index. The
 pods of a StatefulSet mount one file, and only their environment sets them apart; therefore `ALPMON_SHARD_INDEX`,
-`ALPMON_SHARD_COUNT` and `ALPMON_SHARD_REPLICAS`, where set and not empty, go before the file. The index may be the pod's
-name (`alpmon-3` is shard 3), so that `metadata.name` from the downward API is all it takes.
+`ALPMON_SHARD_COUNT` and `ALPMON_SHARD_REPLICAS`, where set and not empty, go before the file. The index may be the
+pod's name (`alpmon-3` is shard 3), so that `metadata.name` from the downward API is all it takes.
 
 ## Keys
 """
