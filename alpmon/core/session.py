@@ -18,7 +18,11 @@ from alpmon.core.subscriptions import Output as SubscriptionOutput
 from alpmon.core.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+_AIMED_FROM_SECONDS: Final = 2.0
+"""Probes closer together than this keep to their interval: half a second would be too much of it."""
 
 
 class State(StrEnum):
@@ -261,6 +265,16 @@ class Session:
             self._probe_due if self._auth_due == NEVER else NEVER,
             NEVER if answer_due is None else answer_due,
         )
+
+    def aim_probe(self, aim: Callable[[float], float]) -> None:
+        """Let the next probe go where its answer tells most: `aim` moves its time by half a second at most."""
+        if self._probe_due < NEVER and self._settings.ack_probe_interval >= _AIMED_FROM_SECONDS:
+            self._probe_due = aim(self._probe_due)
+
+    def hasten_probe(self, now: float) -> None:
+        """Probe at once: an acknowledgement is wanted. Nothing where probing is off."""
+        if self._probe_due < NEVER:
+            self._probe_due = min(self._probe_due, now)
 
     def add(self, topics: Sequence[str], now: float) -> list[Output]:
         """Subscribe to more topics, on the live session if there is one and in every later one."""

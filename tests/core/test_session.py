@@ -155,6 +155,40 @@ def test_the_probe_subscribes_again_to_a_topic_that_is_served() -> None:
     assert told.session.state is State.LIVE
 
 
+def test_a_probe_may_be_aimed_and_goes_back_to_its_interval() -> None:
+    """The one that is due next, before or after its time."""
+    told = live(settings=Settings(10.0, 5.0, None, 0.0, 15.0, 800))
+    told.session.aim_probe(lambda due: due + 0.25)
+    assert told.session.deadline() == 15.25
+    assert told.at(15.0) == []
+    assert told.at(15.25) == ['probe: ["subscribe","trade.*"]']
+    told.hears('["subscribe",1790139155,"trade.*"]', 15.5)
+    assert told.session.deadline() == 30.25
+
+
+def test_frequent_probes_keep_to_their_interval() -> None:
+    """Half a second would be much of it."""
+    told = live(settings=Settings(10.0, 5.0, None, 0.0, 1.5, 800))
+    told.session.aim_probe(lambda due: due + 0.25)
+    assert told.session.deadline() == 1.5
+
+
+def test_a_probe_may_be_hastened() -> None:
+    """It goes out with the next tick."""
+    told = live(settings=Settings(10.0, 5.0, None, 0.0, 15.0, 800))
+    told.session.hasten_probe(3.0)
+    assert told.session.deadline() == 3.0
+    assert told.at(3.0) == ['probe: ["subscribe","trade.*"]']
+
+
+def test_probes_that_are_off_are_neither_aimed_nor_hastened() -> None:
+    """Off is off."""
+    told = live()
+    told.session.aim_probe(lambda _: 2.0)
+    told.session.hasten_probe(3.0)
+    assert told.at(4.0) == []
+
+
 def test_one_bad_topic_costs_its_neighbours_nothing() -> None:
     """The server refuses the whole frame; the culprit is dropped and the rest asked for again."""
     told = Told(["trade.*", "diff.NOPE_USDT"])
