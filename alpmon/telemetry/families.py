@@ -85,6 +85,20 @@ OF_TARGET: Final[tuple[Family[TargetRecord], ...]] = (
         "Total number of distinct symbols beyond max_symbols, which are counted as 'other'.",
         lambda target: [((), len(target.symbols_dropped))],
     ),
+    Family(
+        "alpmon_reference_checks_total",
+        Kind.COUNTER,
+        ("target",),
+        "Total number of REST reads about topics past their threshold.",
+        lambda target: [((), target.reference_checks)],
+    ),
+    Family(
+        "alpmon_reference_failures_total",
+        Kind.COUNTER,
+        ("target",),
+        "Total number of REST reads that gave no answer.",
+        lambda target: [((), target.reference_failures)],
+    ),
 )
 
 _LIFE: Final[tuple[Family[Seen], ...]] = (
@@ -349,7 +363,16 @@ _SIBLINGS: Final[tuple[Family[Seen], ...]] = (
     ),
 )
 
-OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED, *_SIBLINGS)
+_REFERENCE: Final[tuple[Family[Seen], ...]] = (
+    _topic(
+        Kind.GAUGE,
+        "alpmon_topic_reference_divergence_seconds",
+        "How long REST has shown news that the stream has not, 0 while they agree; only with a reference.",
+        readers.divergence,
+    ),
+)
+
+OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED, *_SIBLINGS, *_REFERENCE)
 
 FAMILIES: Final[tuple[Family[Monitor] | Family[TargetRecord] | Family[Seen], ...]] = (
     *OF_MONITOR,

@@ -165,6 +165,11 @@ def missed(seen: Seen) -> Iterable[Row]:
     return [((topic.topic,), topic.standing.missed) for topic in _topics(seen) if topic.standing is not None]
 
 
+def divergence(seen: Seen) -> Iterable[Row]:
+    """How long REST has shown news that the stream has not; no rows where REST is not asked."""
+    return [((topic.topic,), topic.watch.divergence(seen.now)) for topic in _topics(seen) if topic.watch is not None]
+
+
 def delivery_delay(seen: Seen) -> Iterable[Row]:
     """How late behind the first sibling; no row without siblings."""
     delay = seen.record.delivery_delay

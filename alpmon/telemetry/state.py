@@ -19,6 +19,8 @@ from alpmon.core.protocol import Channel, Dialect
 
 if TYPE_CHECKING:
     from alpmon.core.freshness import TopicFreshness
+    from alpmon.core.latest import Latest
+    from alpmon.core.reference import Watch
     from alpmon.core.session import State
     from alpmon.core.siblings import Standing
 
@@ -182,7 +184,7 @@ class TopicRecord:
     """One topic on one connection.
 
     `freshness` is None for a private channel: accounts may be silent for ever. `standing` is its account against the
-    sibling connections, None without any.
+    sibling connections, None without any; `watch` is REST's word on it, None where REST is not asked about it.
     """
 
     topic: str
@@ -193,6 +195,7 @@ class TopicRecord:
     subscribed_wall: float = 0.0
     interarrival: Histogram = field(default_factory=lambda: Histogram(INTERARRIVAL_BUCKETS))
     standing: Standing | None = None
+    watch: Watch | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -256,6 +259,8 @@ class ConnectionRecord:
     worker_restarts: int = 0
     delivery_delay: Histogram | None = None
     """Behind the first sibling to deliver the same message; None without siblings."""
+    latest: Latest | None = None
+    """The present session's latest messages, to be held against REST; None where REST is not asked."""
 
     @property
     def up(self) -> bool:
@@ -275,6 +280,8 @@ class TargetRecord:
     """The pairs that have series of their own, at most `max_symbols`."""
     symbols_dropped: set[str] = field(default_factory=set)
     """The pairs that came after and are counted as `other`, as far as they are told apart."""
+    reference_checks: int = 0
+    reference_failures: int = 0
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from prometheus_client.samples import Sample
 
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.protocol import Dialect
+from alpmon.core.reference import Watch, question
 from alpmon.core.session import State
 from alpmon.core.siblings import Standing
 from alpmon.telemetry.metrics import register, render
@@ -40,11 +41,18 @@ class Clock:
 
 
 def connection(label: str = "0-0", topics: Iterable[str] = ("trade.*", "ticker.*")) -> ConnectionRecord:
-    """One of several siblings, so that it has all there is to have."""
+    """One of several siblings, with a reference, so that it has all there is to have."""
     record = ConnectionRecord(label, State.CONNECTING, delivery_delay=Histogram(LATENCY_BUCKETS))
     for topic in topics:
-        record.topics[topic] = TopicRecord(topic, TopicFreshness(RULE, 1000.0), standing=Standing())
+        record.topics[topic] = TopicRecord(topic, TopicFreshness(RULE, 1000.0), standing=Standing(), watch=watch(topic))
     return record
+
+
+def watch(topic: str) -> Watch:
+    """Looks at REST every 30 s."""
+    asked = question(topic)
+    assert asked is not None
+    return Watch(topic, asked, 30.0)
 
 
 def fresh_monitor(*connections: ConnectionRecord, url: str = "wss://exchange.test/ws") -> Monitor:

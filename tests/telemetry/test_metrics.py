@@ -194,6 +194,16 @@ def test_a_connection_without_siblings_can_miss_nothing(scraper: Scraper, record
     assert not any(name.startswith(("alpmon_missed", "alpmon_delivery_delay")) for name in shown)
 
 
+def test_how_long_rest_has_shown_news(scraper: Scraper, record: ConnectionRecord) -> None:
+    """It grows from when the news was first seen; a topic that REST is not asked about has no series."""
+    watch = record.topics["trade.*"].watch
+    assert watch is not None
+    watch.answered({"*": 8}, {"*": 7}, scraper.clock.now - 5.0)
+    watch.answered({"*": 8}, {"*": 7}, scraper.clock.now - 1.0)
+    record.topics["ticker.*"].watch = None
+    assert scraper.value("alpmon_topic_reference_divergence_seconds") == 5.0
+
+
 def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionRecord) -> None:
     """Read from the target, shown at each of its connections and at the target alone."""
     monitor = fresh_monitor(record)

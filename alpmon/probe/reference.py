@@ -1,0 +1,130 @@
+"""Asks REST about the topics of one target that are silent for too long, and tells them what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from alpmon.core.backoff import Backoff
+from alpmon.core.freshness import Source, TopicFreshness, TopicState
+from alpmon.core.latest import Latest
+from alpmon.core.reference import Facts, Question, UnreadableError, Watch, question, read
+from alpmon.logs import Bounded
+from alpmon.probe.rest import RestError, client, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from aiohttp import ClientSession
+    from structlog.typing import FilteringBoundLogger
+
+    from alpmon.telemetry.state import ConnectionRecord, TargetRecord
+
+PACE_SECONDS: Final = 1.0
+"""At most one request a second a target."""
+_LONGEST_BACKOFF_SECONDS: Final = 300.0
+_WARN_EVERY_SECONDS: Final = 60.0
+_PAST_THE_THRESHOLD: Final = (TopicState.STALE, TopicState.QUIET, TopicState.SILENT)
+
+
+class _Silence(NamedTuple):
+    """A topic that is past its threshold, and what goes with it."""
+
+    connection: str
+    topic: str
+    freshness: TopicFreshness
+    watch: Watch
+    latest: Latest
+
+
+def prepare(record: ConnectionRecord, interval: float) -> None:
+    """Let REST be asked about a connection's topics, every `interval` seconds while one is silent."""
+    record.latest = Latest()
+    for topic in record.topics.values():
+        asked = question(topic.topic) if topic.freshness is not None else None
+        if asked is not None:
+            topic.watch = Watch(topic.topic, asked, interval)
+
+
+class Reference:
+    """REST's word on one target; only on connections that were prepared.
+
+    Args:
+        url: the base that endpoints are appended to.
+        interval: seconds between two reads about the same topic.
+        target: whose connections are looked at, and where reads are counted.
+        rng: spreads the retries after trouble.
+        log: bound to the target.
+    """
+
+    def __init__(self, url: str, interval: float, target: TargetRecord, rng: Random, log: FilteringBoundLogger) -> None:
+        self._url = url.rstrip("/")
+        self._target = target
+        self._backoff = Backoff(interval, max(interval, _LONGEST_BACKOFF_SECONDS), 2.0, rng)
+        self._away_seconds = 0.0
+        self._log = log
+        self._warnings = Bounded(_WARN_EVERY_SECONDS)
+
+    async def run(self) -> None:
+        """Look again and again; never ends of itself."""
+        async with client() as http:
+            while True:
+                await asyncio.sleep(max(PACE_SECONDS, self._away_seconds))
+                try:
+                    await self._look(http)
+                except Exception:  # noqa: BLE001 - the connections live on without it, and so does the next look
+                    self._log.exception("asking the reference failed of a bug")
+
+    async def _look(self, http: ClientSession) -> None:
+        asked = self._most_urgent(time.monotonic())
+        if asked is None:
+            return
+        self._target.reference_checks += 1
+        try:
+            shown = read(asked, await fetch(http, "GET", f"{self._url}/{asked.path}"))
+        except (RestError, UnreadableError) as failure:
+            self._failed(asked, failure)
+        else:
+            self._answered(asked, shown)
+
+    def _most_urgent(self, now: float) -> Question | None:
+        due = [silence.watch for silence in self._silences(now) if silence.watch.due <= now]
+        return min(due, key=lambda watch: watch.due).question if due else None
+
+    def _silences(self, now: float, asked: Question | None = None) -> Iterator[_Silence]:
+        """The topics past their threshold, all or those that a question is about."""
+        for record in self._target.connections.values():
+            for topic in record.topics.values():
+                freshness, watch, latest = topic.freshness, topic.watch, record.latest
+                if freshness is None or watch is None or latest is None:
+                    continue
+                past = freshness.state(now) in _PAST_THE_THRESHOLD
+                watch.attend((topic.messages, topic.subscribed_wall) if past else None)
+                if past and asked in (None, watch.question):
+                    yield _Silence(record.label, topic.topic, freshness, watch, latest)
+
+    def _answered(self, asked: Question, shown: Facts) -> None:
+        self._away_seconds = 0.0
+        self._backoff.reset()
+        now = time.monotonic()
+        for silence in self._silences(now, asked):
+            was_diverging = silence.watch.divergence(now) > 0.0
+            verdict = silence.watch.answered(shown, silence.latest.facts(silence.topic), now)
+            silence.freshness.evidence(now, verdict, Source.REFERENCE)
+            if verdict is False and not was_diverging:
+                self._log.warning(
+                    "REST shows news that the stream has not", connection=silence.connection, topic=silence.topic
+                )
+
+    def _failed(self, asked: Question, failure: RestError | UnreadableError) -> None:
+        self._target.reference_failures += 1
+        if isinstance(failure, RestError) and failure.is_trouble:
+            self._away_seconds = self._backoff.next_delay(failure.retry_after_seconds)
+        now = time.monotonic()
+        for silence in self._silences(now, asked):
+            silence.freshness.evidence(now, silence.watch.failed(now), Source.REFERENCE)
+        allowed, suppressed = self._warnings.allow(asked.endpoint, now)
+        if allowed:
+            self._log.warning("the reference failed", path=asked.path, detail=str(failure), suppressed=suppressed)
