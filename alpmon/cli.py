@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from alpmon.config import Config
     from alpmon.exchange.scenario import Scenario
 
+UNHEALTHY: Final = 1
 BAD_CONFIGURATION: Final = 2
 DEMO_LISTEN: Final = "127.0.0.1:9719"
 SIMULATE_LISTEN: Final = "127.0.0.1:9720"
+HEALTH_URL: Final = "http://127.0.0.1:9719/-/healthy"
+HEALTH_SECONDS: Final = 3.0
 
 _file = click.Path(dir_okay=False, path_type=Path)
 _config = click.option(
@@ -97,6 +100,23 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     logs.configure("info")
     host, port = split_listen(listen)
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
+
+
+@main.command()
+@click.argument("url", default=HEALTH_URL)
+def health(url: str) -> None:
+    """Ask a running monitor at URL whether it lives: for a container's health check, where there is no curl.
+
+    Without URL it is this machine's monitor at the usual port. Exit code: 0 if it answers well, or is guarded and
+    answers; 1 if not.
+    """
+    from alpmon.health import UnhealthyError, ask
+
+    try:
+        click.echo(ask(url, HEALTH_SECONDS))
+    except UnhealthyError as error:
+        click.echo(str(error), err=True)
+        sys.exit(UNHEALTHY)
 
 
 @main.group("config")
