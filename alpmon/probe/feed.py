@@ -54,6 +54,8 @@ class Feed:
             Rates: self._rates,
             Private: self._private,
         }
+        if record.latest is not None:
+            self.counters = record.latest.wrap(self.counters)
 
     def forget_routes(self) -> None:
         """The topics changed: find every route anew."""

@@ -18,6 +18,7 @@ from alpmon.core.session import Settings, State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
+from alpmon.probe.reference import Reference, prepare
 from alpmon.probe.siblings import Group, watch
 from alpmon.probe.worker import Worker, clear_session
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
@@ -70,7 +71,7 @@ class Supervisor:
         self._unattempted: set[Line] = set()
         self._spilled: dict[tuple[str, tuple[str, ...]], int] = {}
         self._groups: dict[tuple[str, int], Group] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._stopping = False
         monitor.shard_index, monitor.shard_count = config.shard.part, config.shard.count
         for target in config.targets:
@@ -98,6 +99,8 @@ class Supervisor:
         if target.redundancy > 1:
             siblings = self._groups.setdefault((target.name, group), Group(target.redundancy))
             line.sibling = siblings.join(replica, record)
+        if target.reference.url is not None:
+            prepare(record, target.reference.interval)
         target_record.connections[record.label] = record
         self._lines.append(line)
         return line
@@ -109,15 +112,17 @@ class Supervisor:
         self._unattempted.update(self._lines)
         self._monitor.first_attempts_made = not self._lines
         if self._groups:
-            self._watching = asyncio.create_task(watch(self._groups.values()), name="siblings")
+            self._watching.append(asyncio.create_task(watch(self._groups.values()), name="siblings"))
+        for target in self._config.targets:
+            self._refer(target)
         for line in self._lines:
             self._hold(line)
 
     async def stop(self) -> None:
         """Close every session with 1001; done within two seconds, whatever the peers do."""
         self._stopping = True
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
         for worker in self._workers.values():
             worker.stop()
         if self._tasks:
@@ -125,6 +130,14 @@ class Supervisor:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*self._watching, return_exceptions=True)
+
+    def _refer(self, target: Target) -> None:
+        """Ask REST about a target, if the configuration says where."""
+        url, record = target.reference.url, self._monitor.targets[target.name]
+        if url is not None and record.connections:
+            reference = Reference(url, target.reference.interval, record, self._rng, self._log.bind(target=target.name))
+            self._watching.append(asyncio.create_task(reference.run(), name=f"{target.name} reference"))
 
     def _hold(self, line: Line) -> None:
         task = asyncio.create_task(self._keep(line), name=f"{line.target.name} {line.record.label}")

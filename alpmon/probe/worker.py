@@ -209,6 +209,8 @@ def clear_session(record: ConnectionRecord, now: float) -> None:
     record.established_wall = 0.0
     record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
     record.last_ping_wall = record.last_frame_wall = 0.0
+    if record.latest is not None:
+        record.latest.clear()
     for topic in record.topics.values():
         topic.subscribed_wall = 0.0
         if topic.freshness is not None:

@@ -1,0 +1,172 @@
+"""A frozen feed told from a market that pauses, by asking REST; the exchange's ledger says how often that was."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alpmon.core.protocol import Dialect
+from alpmon.exchange.faults import Mute, Pause, RefuseRest
+from tests.integration.harness import TARGET, Monitored, monitoring, target, until
+
+if TYPE_CHECKING:
+    from alpmon.exchange import Exchange
+    from tests.conftest import StartExchange
+
+BITCOIN, ETHER = "market_depth.BTC_USDT", "market_depth.ETH_USDT"
+PACE_SECONDS = 1.0
+LITTLE_SECONDS = 0.05
+"""What a timer may be early or a request late on its way."""
+
+
+def referring(exchange: Exchange, topics: list[str], *, after: str = "1s") -> dict[str, Any]:
+    """A target whose topics may be silent for a second, and whose REST is looked at every second."""
+    freshness = {"default": {"mode": "fixed", "after": after, "silent_after": "10m"}}
+    return target(exchange.url, topics, freshness=freshness, reference={"url": exchange.rest_url, "interval": "1s"})
+
+
+def publish_book(exchange: Exchange, *topics: str) -> None:
+    for topic in topics:
+        exchange.publish(exchange.market.quotes.book(topic.partition(".")[2], time.time()))
+
+
+def state(monitored: Monitored, topic: str) -> str:
+    freshness = monitored.connection().topics[topic].freshness
+    assert freshness is not None
+    return freshness.state(time.monotonic())
+
+
+async def test_frozen_books_are_found_stale_and_a_quiet_pair_quiet(start_exchange: StartExchange) -> None:
+    """One book moves on and its frames do not come; the other has nothing to say. Then the frames come again."""
+    exchange = await start_exchange()
+    async with monitoring(referring(exchange, [BITCOIN, ETHER])) as monitored:
+        await monitored.until_live()
+        publish_book(exchange, BITCOIN, ETHER)
+        await until(lambda: monitored.connection().data_frames == 2)
+        frozen = exchange.faults.add(Mute(topic=BITCOIN))
+        publish_book(exchange, BITCOIN)
+        watch = monitored.connection().topics[BITCOIN].watch
+        assert watch is not None
+        await until(lambda: watch.divergence(time.monotonic()) > 2.0)
+        await until(lambda: state(monitored, ETHER) == "quiet")
+        scrape = await monitored.scrape()
+        name = "alpmon_topic_reference_divergence_seconds"
+        assert scrape.value(name, topic=BITCOIN) >= 2.0
+        assert scrape.value(name, topic=ETHER) == 0.0
+        assert scrape.value("alpmon_topic_state", topic=BITCOIN, alpmon_topic_state="stale") == 1
+        assert scrape.value("alpmon_topic_state", topic=ETHER, alpmon_topic_state="quiet") == 1
+        assert scrape.value("alpmon_topic_stale", topic=BITCOIN) == 1
+        assert scrape.value("alpmon_topic_stale", topic=ETHER) == 0
+        assert scrape.value("alpmon_reference_checks_total", target=TARGET) >= 3
+        assert scrape.value("alpmon_reference_failures_total", target=TARGET) == 0
+
+        exchange.faults.lift(frozen)
+        publish_book(exchange, BITCOIN)
+        await until(lambda: watch.divergence(time.monotonic()) == 0.0)
+        await until(lambda: state(monitored, BITCOIN) == "quiet")
+
+
+async def test_a_market_that_pauses_is_quiet_on_every_topic(start_exchange: StartExchange) -> None:
+    """Trades, tickers and books: REST has no news either, so nothing is stale for longer than it takes to ask."""
+    topics = ["trade.*", "ticker.*", BITCOIN]
+    exchange = await start_exchange(market=True, rate=50.0, dialect=Dialect.DOCUMENTED)
+    async with monitoring(referring(exchange, topics, after="2s")) as monitored:
+        await until(lambda: all(monitored.connection().topics[topic].messages for topic in topics))
+        pause = exchange.faults.add(Pause())
+        await until(lambda: all(state(monitored, topic) == "quiet" for topic in topics))
+        checks = len(exchange.ledger.rest)
+        await until(lambda: len(exchange.ledger.rest) >= checks + 3)
+        assert [state(monitored, topic) for topic in topics] == ["quiet"] * 3, "another read of each said the same"
+        assert (await monitored.scrape()).value("alpmon_topic_reference_divergence_seconds") == 0.0
+        exchange.faults.lift(pause)
+        await until(lambda: all(state(monitored, topic) == "live" for topic in topics))
+
+
+@pytest.mark.parametrize("topic", ["trade.*", "trade.BTC_USDT", "ticker.*", "diff.BTC_USDT"])
+async def test_every_channel_that_rest_knows_is_found_stale(start_exchange: StartExchange, topic: str) -> None:
+    """The market moves on, and nothing of it comes."""
+    exchange = await start_exchange(market=True, rate=50.0, dialect=Dialect.DOCUMENTED)
+    async with monitoring(referring(exchange, [topic])) as monitored:
+        record = monitored.connection().topics
+        await until(lambda: record[topic].messages)
+        exchange.faults.add(Mute())
+        watch = record[topic].watch
+        assert watch is not None
+        await until(lambda: watch.divergence(time.monotonic()) > 0.0)
+        assert state(monitored, topic) == "stale"
+
+
+async def test_a_reference_that_fails_gives_no_verdict(start_exchange: StartExchange) -> None:
+    """It is counted, and the topic stays stale."""
+    exchange = await start_exchange()
+    exchange.faults.add(RefuseRest(status=500))
+    async with monitoring(referring(exchange, [BITCOIN])) as monitored:
+        await monitored.until_live()
+        publish_book(exchange, BITCOIN)
+        record = monitored.service.monitor.targets[TARGET]
+        await until(lambda: record.reference_failures >= 2)
+        scrape = await monitored.scrape()
+        told = scrape.value("alpmon_reference_failures_total", target=TARGET)
+        assert told == scrape.value("alpmon_reference_checks_total", target=TARGET)
+        assert scrape.value("alpmon_topic_state", topic=BITCOIN, alpmon_topic_state="stale") == 1
+        assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=BITCOIN) == 0.0
+
+
+async def test_requests_keep_a_second_apart_however_many_topics_are_silent(start_exchange: StartExchange) -> None:
+    """Each topic gets its turn; two connections that carry it share a read."""
+    exchange = await start_exchange()
+    topics = [BITCOIN, ETHER, "trade.BTC_USDT", "ticker.*", "rates.*"]
+    async with monitoring({**referring(exchange, topics), "redundancy": 2}) as monitored:
+        await monitored.until_live()
+        await until(lambda: len(exchange.ledger.rest) >= 5)
+        asked = exchange.ledger.rest
+        assert {(entry.endpoint, entry.pair) for entry in asked} == {
+            ("orderbook", "BTC_USDT"),
+            ("orderbook", "ETH_USDT"),
+            ("trades", "BTC_USDT"),
+            ("ticker", ""),
+        }
+        assert all(b.at - a.at >= PACE_SECONDS - LITTLE_SECONDS for a, b in itertools.pairwise(asked))
+
+
+async def test_only_topics_past_their_threshold_are_asked_about(start_exchange: StartExchange) -> None:
+    """A topic that is live costs the exchange nothing."""
+    exchange = await start_exchange()
+    settings = referring(exchange, [BITCOIN, "trade.*"])
+    settings["freshness"]["overrides"] = [{"topics": "trade.*", "mode": "fixed", "after": "10m"}]
+    async with monitoring(settings) as monitored:
+        await monitored.until_live()
+        await until(lambda: len(exchange.ledger.rest) >= 3)
+        assert {entry.endpoint for entry in exchange.ledger.rest} == {"orderbook"}
+
+
+async def test_the_server_is_left_alone_for_as_long_as_it_asks(start_exchange: StartExchange) -> None:
+    """429 with Retry-After stops all reads of the target, not only those of the topic."""
+    exchange = await start_exchange()
+    refusing = exchange.faults.add(RefuseRest(status=429, retry_after=3))
+    async with monitoring(referring(exchange, [BITCOIN, ETHER])):
+        await until(lambda: exchange.ledger.rest)
+        exchange.faults.lift(refusing)
+        await until(lambda: len(exchange.ledger.rest) >= 2)
+        first, second, *_ = exchange.ledger.rest
+        assert (first.status, second.status) == (429, 200)
+        assert second.at - first.at >= 3.0 - LITTLE_SECONDS
+
+
+async def test_a_reconnect_is_no_news(start_exchange: StartExchange) -> None:
+    """What the market said while the connection was down is not held against the next session."""
+    exchange = await start_exchange()
+    async with monitoring(referring(exchange, [BITCOIN])) as monitored:
+        await monitored.until_live()
+        publish_book(exchange, BITCOIN)
+        await until(lambda: monitored.connection().data_frames == 1)
+        exchange.sessions[0].link.close(1012)
+        await until(lambda: not exchange.sessions)
+        publish_book(exchange, BITCOIN)
+        await until(lambda: monitored.connection().session_duration.count == 1)
+        await until(lambda: state(monitored, BITCOIN) == "quiet")
+        assert monitored.connection().data_frames == 1
+        assert (await monitored.scrape()).value("alpmon_topic_reference_divergence_seconds") == 0.0
