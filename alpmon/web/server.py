@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,4 +67,7 @@ def _address(host: str, port: int) -> str:
 
 def _why(error: OSError) -> str:
     """The system's own words; asyncio wraps them in a sentence that repeats the address, a resolver has its own."""
+    if error.errno is None and error.strerror is None:
+        # From Python 3.13 on, asyncio passes over addresses that are not ours, and says this if none was left.
+        return os.strerror(errno.EADDRNOTAVAIL)
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
