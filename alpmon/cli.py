@@ -24,6 +24,7 @@ DEMO_LISTEN: Final = "127.0.0.1:9719"
 SIMULATE_LISTEN: Final = "127.0.0.1:9720"
 HEALTH_URL: Final = "http://127.0.0.1:9719/-/healthy"
 HEALTH_SECONDS: Final = 3.0
+EXCHANGE_URL: Final = "wss://www.alp.com/ws"
 
 _file = click.Path(dir_okay=False, path_type=Path)
 _config = click.option(
@@ -100,6 +101,114 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     logs.configure("info")
     host, port = split_listen(listen)
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
+
+
+def _websocket_url(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A URL that a target of the configuration may have."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from alpmon.config.values import WsUrl
+
+    try:
+        return TypeAdapter(WsUrl).validate_python(value)
+    except ValidationError as error:
+        raise click.BadParameter(error.errors()[0]["msg"], param=parameter) from None
+
+
+def _known_topics(_context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Topics that the exchange may have, each once."""
+    from alpmon.core.protocol import split_topic
+
+    for topic in value:
+        try:
+            split_topic(topic)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+    return tuple(dict.fromkeys(value))
+
+
+def _duration(_context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """A duration above zero, in seconds."""
+    from alpmon.config import parse_duration
+
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    if not seconds:
+        raise click.BadParameter("must be more than nothing", param=parameter)
+    return seconds
+
+
+def _readable_ca(_context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """A file that holds at least one certificate."""
+    from alpmon.probe.tls import client_context
+
+    if value is not None:
+        try:
+            client_context(value, insecure_skip_verify=False)
+        except OSError as error:
+            raise click.BadParameter(f"{value}: {error.strerror or error}", param=parameter) from None
+    return value
+
+
+@main.command("check")
+@click.argument("url", default=EXCHANGE_URL, callback=_websocket_url)
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    default=("ticker.*",),
+    show_default=True,
+    callback=_known_topics,
+    help="What to subscribe to; may be given again.",
+)
+@click.option(
+    "--messages",
+    type=click.IntRange(0, 1_000_000),
+    default=1,
+    show_default=True,
+    help="How many of each topic must arrive; 0 is content with the acknowledgement.",
+)
+@click.option("--timeout", default="30s", show_default=True, callback=_duration, help="For everything together.")
+@click.option("--json", "as_json", is_flag=True, help="One object, as docs/check.schema.json describes it.")
+@click.option("--insecure", is_flag=True, help="Take any certificate.")
+@click.option("--ca", "ca_file", type=_file, callback=_readable_ca, help="PEM file of the CAs to trust instead.")
+def check_connection(
+    url: str,
+    topics: tuple[str, ...],
+    messages: int,
+    timeout: float,
+    as_json: bool,
+    insecure: bool,
+    ca_file: Path | None,
+) -> None:
+    """Try one connection to URL, step by step, and say which step fails.
+
+    resolve, tcp, tls, upgrade (10s together), welcome (10s), ack (5s), ping (10s), message of each topic: each is
+    timed, and none may take longer than --timeout leaves. URL is the exchange's own unless it is given.
+
+    One check cannot tell a quiet pair from a dead feed: a topic that delivers nothing in time is unhealthy. Where
+    silence is normal, ask for --messages 0.
+
+    Exit code: 0 healthy, 1 unhealthy, 2 usage.
+    """
+    if insecure and ca_file is not None:
+        raise click.UsageError("--insecure takes any certificate; it makes no sense with --ca")
+    from alpmon import checkview
+    from alpmon.probe.check import CheckRequest, check
+
+    request = CheckRequest(url, topics, messages, timeout, ca_file, insecure)
+    if as_json:
+        import msgspec
+
+        report = asyncio.run(check(request, checkview.Silent()))
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    else:
+        view = checkview.view_of(url, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+        report = asyncio.run(check(request, view))
+        view.end(report)
+    sys.exit(0 if report.healthy else UNHEALTHY)
 
 
 @main.command()
