@@ -58,6 +58,7 @@ class Session:
         self._settings, self._rules, self._faults = house.settings, house.rules, house.faults
         self._pinger = Pinger(link, number, house.settings, house.rules, house.faults)
         self._shaper = Shaper(house.faults, number, house.rng)
+        self._symbols = SYMBOLS | house.settings.silent_symbols
         self._silent = False
 
     @property
@@ -154,7 +155,7 @@ class Session:
             self.link.close(_TOO_BIG)
             return
         held, refused_tokens = self.topics.keys(), self._settings.refused_tokens
-        verdict = judge(text, self._rules, held=held, pairs=SYMBOLS, refused_tokens=refused_tokens)
+        verdict = judge(text, self._rules, held=held, pairs=self._symbols, refused_tokens=refused_tokens)
         match verdict:
             case TextPong():
                 self._pinger.text_pong()

@@ -35,6 +35,7 @@ class Settings:
         rate: how many times faster than the real market.
         market: False sends only what is injected.
         quiet_pairs: how many of the pairs say nothing for minutes.
+        silent_symbols: accepted beside the 22 pairs, and never heard of: for plans larger than the exchange.
         refused_tokens: what `auth` answers with an error; any other text that is not empty is accepted.
         api_keys: secrets by key, which `POST /api/v3/auth` trades for a token.
         token_seconds: how long such a token is good.
@@ -51,6 +52,7 @@ class Settings:
     market: bool = True
     rate: float = 1.0
     quiet_pairs: int = 10
+    silent_symbols: frozenset[str] = frozenset()
     refused_tokens: frozenset[str] = frozenset({"refused"})
     api_keys: Mapping[str, str] = field(default_factory=lambda: {"demo-key": "demo-secret"})
     token_seconds: float = 600.0
