@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from alpmon.core.numeric import NumericBook, NumericRow, NumericTickers
 from alpmon.core.protocol import Book, Channel, TickerRow, Tickers, Trade, split_topic
 from alpmon.core.reference import Fact, quote, sides
 
@@ -22,8 +23,8 @@ class Latest:
     __slots__ = ("_books", "_tickers", "_trades")
 
     def __init__(self) -> None:
-        self._books: dict[str, Book] = {}
-        self._tickers: dict[str, tuple[float, TickerRow]] = {}
+        self._books: dict[str, Book | NumericBook] = {}
+        self._tickers: dict[str, tuple[float, TickerRow | NumericRow]] = {}
         self._trades: dict[str, int] = {}
 
     def clear(self) -> None:
@@ -35,7 +36,9 @@ class Latest:
         """The same handlers `(event, ...)` by the event's type, which also keep the event."""
         keepers: dict[type, Callable[[Any], None]] = {
             Book: self._keep_book,
+            NumericBook: self._keep_book,
             Tickers: self._keep_tickers,
+            NumericTickers: self._keep_tickers,
             Trade: self._keep_trade,
         }
         return {kind: _both(keepers[kind], count) if kind in keepers else count for kind, count in counters.items()}
@@ -58,10 +61,10 @@ class Latest:
                             facts[pair] = quote(time, row.close, row.bid, row.ask)
         return facts
 
-    def _keep_book(self, event: Book) -> None:
+    def _keep_book(self, event: Book | NumericBook) -> None:
         _keep(self._books, event.levels.symbol, event)
 
-    def _keep_tickers(self, event: Tickers) -> None:
+    def _keep_tickers(self, event: Tickers | NumericTickers) -> None:
         for row in event.rows:
             _keep(self._tickers, row.symbol, (event.time, row))
 

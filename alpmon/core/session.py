@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from alpmon.core import protocol
 from alpmon.core.keepalive import NEVER, GiveUp, Keepalive, Lateness, SendPing
 from alpmon.core.protocol import Ack, Dialect, Error, ErrorReason, Ping, Private, Welcome
 from alpmon.core.subscriptions import Output as SubscriptionOutput
@@ -19,6 +18,8 @@ from alpmon.core.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from alpmon.core.numeric import Event
 
 
 _AIMED_FROM_SECONDS: Final = 2.0
@@ -213,7 +214,7 @@ class Session:
         self._welcome_due = now + self._settings.welcome_timeout
         return self._move(Move.OPEN)
 
-    def received(self, event: protocol.Event, now: float) -> list[Output]:
+    def received(self, event: Event, now: float) -> list[Output]:
         """A text frame that is not public data."""
         match event:
             case Ping():

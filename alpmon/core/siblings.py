@@ -22,12 +22,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from alpmon.core.protocol import Book, Diff, Rates, Tickers, Trade
+from alpmon.core.numeric import Event
+from alpmon.core.protocol import Trade
 
 NEVER: Final = -math.inf
 
 
-def identity(event: Trade | Tickers | Book | Diff | Rates, payload: bytes | bytearray | memoryview) -> int:
+def identity(event: Event, payload: bytes | bytearray | memoryview) -> int:
     """What a message has in common with its copies on other connections; 64 bits, meaningless to other processes."""
     if type(event) is Trade:
         return hash((event.symbol, event.id))

@@ -2,54 +2,85 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Final
 
+from alpmon.core import sanity
+from alpmon.core.clock import SLOWED
+from alpmon.core.numeric import NumericBook, NumericTickers
 from alpmon.core.protocol import (
     Book,
     Channel,
     Diff,
     Private,
-    Rate,
     Rates,
-    TickerRow,
     Tickers,
     Trade,
     is_symbol,
 )
-from alpmon.telemetry.state import OTHER_SYMBOL, ConnectionRecord, SymbolRecord, TargetRecord, TopicRecord
+from alpmon.core.sanity import Anomaly, Stream, TradeStream
+from alpmon.telemetry.state import (
+    OTHER_SYMBOL,
+    ChannelRecord,
+    ConnectionRecord,
+    SymbolRecord,
+    TargetRecord,
+    TopicRecord,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 MAX_SYMBOL_CHARACTERS: Final = 41
 MAX_DROPPED_REMEMBERED: Final = 10_000
 """How many symbols beyond the cap are told apart; a peer that invents more is not worth the memory."""
 
 
+_MAX_LAG_SECONDS: Final = 86_400.0
+"""More is a stamp that means nothing, and must not drown the sum of all others."""
+_NO_SYMBOL: Final = ""
+"""The route of a private channel, whose frames are all one stream."""
+
+
 class Route:
-    """Where one pair's messages of one channel are counted; `symbol` only inside a wildcard."""
+    """Where one pair's messages of one channel are counted, `symbol` only inside a wildcard; and what they follow."""
 
-    __slots__ = ("symbol", "topic")
+    __slots__ = ("stream", "symbol", "topic", "trades")
 
-    def __init__(self, topic: TopicRecord, symbol: SymbolRecord | None) -> None:
+    def __init__(self, topic: TopicRecord, symbol: SymbolRecord | None, channel: Channel) -> None:
         self.topic = topic
         self.symbol = symbol
+        self.trades = TradeStream() if channel is Channel.TRADE else None
+        self.stream = self.trades or Stream()
 
 
 class Feed:
-    """Counts one connection's data: to the exact topic if subscribed, else to its wildcard, and inside it by symbol."""
+    """Counts one connection's data: to the exact topic if subscribed, else to its wildcard, and inside it by symbol.
 
-    def __init__(self, target: TargetRecord, record: ConnectionRecord) -> None:
+    What its stamps tell of the server's clock, and what is wrong with a message, is found on the same way.
+
+    Args:
+        target: whose symbols are capped, and whose clock the stamps tell.
+        record: where everything is counted.
+        doubt: told when a stamp is one that the server's clock cannot have reached.
+    """
+
+    def __init__(self, target: TargetRecord, record: ConnectionRecord, doubt: Callable[[float], None]) -> None:
         self._target = target
         self._record = record
+        self._doubt = doubt
+        self._clock = target.clock
         self._routes: dict[Channel, dict[str, Route]] = {channel: {} for channel in Channel}
         self._trade_routes = self._routes[Channel.TRADE]
         self._book_routes = self._routes[Channel.MARKET_DEPTH]
-        self._ticker_routes = self._routes[Channel.TICKER]
+        self._trades = record.channels[Channel.TRADE]
+        self._books = record.channels[Channel.MARKET_DEPTH]
         self.counters: dict[type, Callable[..., None]] = {
             Trade: self._trade,
-            Book: self._book,
-            Tickers: self._tickers,
+            NumericBook: self._book,
+            Book: self._text_book,
+            NumericTickers: self._tickers,
+            Tickers: self._text_tickers,
             Diff: self._diff,
             Rates: self._rates,
             Private: self._private,
@@ -58,7 +89,7 @@ class Feed:
             self.counters = record.latest.wrap(self.counters)
 
     def forget_routes(self) -> None:
-        """The topics changed: find every route anew."""
+        """The topics changed, or a session ended: find every route anew, and let nothing follow from what came."""
         for routes in self._routes.values():
             routes.clear()
 
@@ -67,48 +98,77 @@ class Feed:
     def _trade(self, event: Trade, size: int, now: float, wall: float) -> None:
         symbol = event.symbol
         route = self._trade_routes.get(symbol) or self._find(Channel.TRADE, symbol)
-        self._count(route, size, now, wall)
+        route = self._count(route, self._trades, event.time, size, now, wall)
+        if route is not None and route.trades is not None:
+            found = route.trades.trade(event)
+            if found:
+                self._trades.anomalies.update(found)
 
-    def _book(self, event: Book, size: int, now: float, wall: float) -> None:
+    def _book(self, event: NumericBook, size: int, now: float, wall: float) -> None:
         symbol = event.levels.symbol
         route = self._book_routes.get(symbol) or self._find(Channel.MARKET_DEPTH, symbol)
-        self._count(route, size, now, wall)
+        route = self._count(route, self._books, event.time, size, now, wall)
+        if route is not None:
+            found = route.stream.book(event)
+            if found:
+                self._books.anomalies.update(found)
+
+    def _text_book(self, event: Book, size: int, now: float, wall: float) -> None:
+        route = self._route(Channel.MARKET_DEPTH, event.symbol)
+        route = self._count(route, self._books, event.time, size, now, wall)
+        if route is not None:
+            self._books.anomalies.update(route.stream.text_book(event))
 
     def _diff(self, event: Diff, size: int, now: float, wall: float) -> None:
-        self._count(self._route(Channel.DIFF, event.symbol), size, now, wall)
+        route, channel = self._route(Channel.DIFF, event.symbol), self._record.channels[Channel.DIFF]
+        route = self._count(route, channel, event.time, size, now, wall)
+        if route is not None:
+            channel.anomalies.update(route.stream.stamped(event.time))
+            channel.anomalies.update(sanity.numbers_of_diff(event))
 
-    def _tickers(self, event: Tickers, size: int, now: float, wall: float) -> None:
-        self._count_rows(Channel.TICKER, event.rows, size, now, wall)
+    def _tickers(self, event: NumericTickers, size: int, now: float, wall: float) -> None:
+        self._count_rows(Channel.TICKER, event, size, now, wall)
+
+    def _text_tickers(self, event: Tickers, size: int, now: float, wall: float) -> None:
+        if self._count_rows(Channel.TICKER, event, size, now, wall):
+            self._record.channels[Channel.TICKER].anomalies.update(sanity.numbers_of_tickers(event))
 
     def _rates(self, event: Rates, size: int, now: float, wall: float) -> None:
-        self._count_rows(Channel.RATES, event.rows, size, now, wall)
+        if self._count_rows(Channel.RATES, event, size, now, wall):
+            self._record.channels[Channel.RATES].anomalies.update(sanity.numbers_of_rates(event))
 
     def _private(self, event: Private, size: int, now: float, wall: float) -> None:
-        topic = self._record.topics.get(event.channel)
-        if topic is None:
-            self._record.unrouted += 1
-        else:
-            _count_topic(topic, size, now, wall)
+        route, channel = self._private_route(event.channel), self._record.channels[event.channel]
+        route = self._count(route, channel, event.time, size, now, wall)
+        if route is not None:
+            channel.anomalies.update(route.stream.stamped(event.time))
 
     # Shared by them
 
-    def _count(self, route: Route | None, size: int, now: float, wall: float) -> None:
+    def _count(
+        self, route: Route | None, channel: ChannelRecord, time: float, size: int, now: float, wall: float
+    ) -> Route | None:
+        """Count a frame of one pair; gives its route, None where no topic explains it."""
         if route is None:
             self._record.unrouted += 1
-            return
+            return None
         _count_topic(route.topic, size, now, wall)
         symbol = route.symbol
         if symbol is not None:
             symbol.messages += 1
             symbol.last_message_wall = wall
+        self._measure(channel, time, now, wall)
+        return route
 
     def _count_rows(
-        self, channel: Channel, rows: Sequence[TickerRow] | Sequence[Rate], size: int, now: float, wall: float
-    ) -> None:
-        """A frame of several pairs: once for each topic it serves, once a row for each symbol."""
+        self, channel: Channel, event: NumericTickers | Tickers | Rates, size: int, now: float, wall: float
+    ) -> bool:
+        """Count a frame of several pairs: once for each topic it serves, once a row for each symbol."""
         served: list[TopicRecord] = []
         routes = self._routes[channel]
-        for row in rows:
+        time = event.time
+        regressed = False
+        for row in event.rows:
             pair = row.symbol
             route = routes.get(pair) or self._find(channel, pair)
             if route is None:
@@ -119,25 +179,59 @@ class Feed:
             if route.symbol is not None:
                 route.symbol.messages += 1
                 route.symbol.last_message_wall = wall
+            stream = route.stream
+            if time < stream.stamp:
+                regressed = True
+            stream.stamp = time
         if not served:
             self._record.unrouted += 1
+            return False
+        record = self._record.channels[channel]
+        self._measure(record, time, now, wall)
+        if regressed:
+            record.anomalies[Anomaly.TIMESTAMP_REGRESSION] += 1
+        return True
+
+    def _measure(self, channel: ChannelRecord, time: float, now: float, wall: float) -> None:
+        """Let a stamp tell the clock, and the clock the lag."""
+        clock = self._clock
+        if time - SLOWED * now > clock.bar:
+            clock.heard(time, now)
+        lag = now + clock.middle - time
+        if 0.0 <= lag <= _MAX_LAG_SECONDS:
+            channel.lag.observe_sampled(lag, self._record.client_id, wall)
+        elif not isnan(lag):
+            self._measure_oddity(channel, lag, time, now, wall)
+
+    def _measure_oddity(self, channel: ChannelRecord, lag: float, time: float, now: float, wall: float) -> None:
+        """A lag below 0 is the clock's error where the clock can learn from it, else the stamp is from the future."""
+        if lag < 0.0 and not self._clock.heard(time, now):
+            channel.negative_lags += 1
+            self._doubt(now)
+        channel.lag.observe_sampled(min(max(lag, 0.0), _MAX_LAG_SECONDS), self._record.client_id, wall)
 
     def _route(self, channel: Channel, symbol: str) -> Route | None:
         return self._routes[channel].get(symbol) or self._find(channel, symbol)
+
+    def _private_route(self, channel: Channel) -> Route | None:
+        routes, topic = self._routes[channel], self._record.topics.get(channel)
+        if topic is not None and _NO_SYMBOL not in routes:
+            routes[_NO_SYMBOL] = Route(topic, None, channel)
+        return routes.get(_NO_SYMBOL)
 
     def _find(self, channel: Channel, symbol: str) -> Route | None:
         """The first message of a pair, or one of a pair beyond the cap, which is never kept."""
         topics = self._record.topics
         exact = topics.get(f"{channel}.{symbol}")
         if exact is not None:
-            route = self._routes[channel][symbol] = Route(exact, None)
+            route = self._routes[channel][symbol] = Route(exact, None, channel)
             return route
         wildcard = topics.get(f"{channel}.*")
         if wildcard is None:
             return None
         if not self._admit(symbol):
-            return Route(wildcard, self._symbol(channel, OTHER_SYMBOL))
-        route = self._routes[channel][symbol] = Route(wildcard, self._symbol(channel, symbol))
+            return Route(wildcard, self._symbol(channel, OTHER_SYMBOL), channel)
+        route = self._routes[channel][symbol] = Route(wildcard, self._symbol(channel, symbol), channel)
         return route
 
     def _admit(self, symbol: str) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from alpmon.core import protocol
+from alpmon.core import numeric, protocol
 from alpmon.core import session as life
 from alpmon.core import subscriptions as subs
 from alpmon.core.keepalive import NEVER, SendPing
@@ -36,6 +36,10 @@ _WARN_EVERY_SECONDS: Final = 10.0
 """What a peer does wrong again and again is counted each time and told so often."""
 
 _KIND_OF: Final[dict[type, FrameKind]] = {
+_DOUBT_EVERY_SECONDS: Final = 5.0
+_OVERDUE_SECONDS: Final = 60.0
+"""An answer that was given up may still come for so long, and be taken for that of a later request."""
+
     protocol.Welcome: FrameKind.WELCOME,
     protocol.Ack: FrameKind.ACK,
     protocol.Error: FrameKind.ERROR,
@@ -71,7 +75,7 @@ class Intake:
         sibling: Sibling | None = None,
     ) -> None:
         self.session = session
-        self.feed = Feed(target, record)
+        self.feed = Feed(target, record, self._doubt_clock)
         self.drop_cause: DropCause | None = None
         self._record = record
         self._log = log
@@ -79,6 +83,10 @@ class Intake:
         self._overflow = overflow
         self._sibling = sibling
         self._connection: ProbeConnection | None = None
+        self._clock = target.clock
+        self._doubted_until = 0.0
+        self._overdue_since = NEVER
+        self._overdue_until = 0.0
         self._opened_at = 0.0
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
         self._last_ping: dict[PingKind, float] = {}
@@ -112,13 +120,15 @@ class Intake:
         self._keepalive = self.session.keepalive
         self._last_ping.clear()
         self.drop_cause = None
+        self._overdue_until = 0.0
+        self.feed.forget_routes()
         self.carry_out(self.session.opened(now), now, wall)
 
     def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float) -> None:
         """One whole text message; its bytes are only valid during the call."""
         self._keepalive.last_frame = now
         self._record.last_frame_wall = wall
-        event = protocol.decode(payload)
+        event = numeric.decode(payload)
         count = self._counters.get(type(event))
         if count is not None:
             self._record.data_frames += 1
@@ -199,7 +209,7 @@ class Intake:
         self._keepalive.last_frame = now
         self._record.last_frame_wall = wall
 
-    def _not_public_data(self, event: protocol.Event, now: float, wall: float) -> None:
+    def _not_public_data(self, event: numeric.Event, now: float, wall: float) -> None:
         kind = _KIND_OF.get(type(event))
         if kind is not None:
             self._record.frames[kind] += 1
@@ -211,9 +221,30 @@ class Intake:
             self._warn("malformed frame", event.flaw, now)
         outputs = self.session.received(event, now)
         if outputs:
+        if isinstance(event, protocol.Ack):
+            self._tell_clock(event, outputs, now)
             self.carry_out(outputs, now, wall)
 
     def _warn(self, event: str, reason: str, now: float, **more: str) -> None:
+    def _tell_clock(self, ack: protocol.Ack, outputs: Sequence[life.Output], now: float) -> None:
+        """An acknowledgement bounds the clock from both sides, by the earliest request that it can be the answer to."""
+        answered = [output.seconds for output in outputs if isinstance(output, subs.Acknowledged)]
+        if not answered:
+            return
+        sent = now - max(answered)
+        if now < self._overdue_until:
+            sent = min(sent, self._overdue_since)
+        if not self._clock.acknowledged(sent, now, ack.time):
+            self._log.warning("clock stepped", offset_seconds=round(self._clock.middle + now - time.time(), 6))
+        self.session.aim_probe(self._clock.aim)
+
+    def _doubt_clock(self, now: float) -> None:
+        """A stamp from the future: either it is wrong or a clock has stepped, which an acknowledgement will tell."""
+        if now >= self._doubted_until:
+            self._doubted_until = now + _DOUBT_EVERY_SECONDS
+            self.session.hasten_probe(now)
+            self._arm()
+
         allowed, suppressed = self._warnings.allow((event, reason), now)
         if allowed:
             self._log.warning(event, reason=reason, suppressed=suppressed, **more)
@@ -318,7 +349,7 @@ class Intake:
             self._sibling.subscribed(ack.topics, now)
 
     def _failed(self, failed: subs.Failed, now: float, wall: float) -> None:
-        del now, wall
+        del wall
         self._record.request_failures[failed.op, failed.reason] += 1
 
     def _rejected(self, rejected: subs.Rejected, now: float, wall: float) -> None:
@@ -330,6 +361,10 @@ class Intake:
     def _overflowed(self, overflow: subs.Overflow, now: float, wall: float) -> None:
         del wall
         self._log.warning("too many topics for one connection", limit=overflow.limit, moved=overflow.topics)
+        if failed.reason is subs.RequestFailure.TIMEOUT:
+            sent = now - failed.seconds
+            self._overdue_since = min(sent, self._overdue_since) if now < self._overdue_until else sent
+            self._overdue_until = now + _OVERDUE_SECONDS
         self.session.forget(overflow.topics)
         if self._sibling is not None:
             self._sibling.left(overflow.topics, now)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
 from alpmon.core.freshness import Source, TopicState
+from alpmon.core.numeric import NumericBook, NumericTickers
 from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.siblings import NEVER, Siblings, Timing, identity
 from alpmon.telemetry.state import LAG_BUCKETS, Histogram
@@ -16,16 +17,19 @@ from alpmon.telemetry.state import LAG_BUCKETS, Histogram
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from alpmon.core.protocol import Data
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 JUDGE_SECONDS: Final = 1.0
 """How often misses are judged and silences vouched for; a threshold below it may see stale what is only quiet."""
 
+Public: TypeAlias = Trade | Tickers | NumericTickers | Book | NumericBook | Diff | Rates
+
 _CHANNEL: Final[Mapping[type, Channel]] = {
     Trade: Channel.TRADE,
     Tickers: Channel.TICKER,
+    NumericTickers: Channel.TICKER,
     Book: Channel.MARKET_DEPTH,
+    NumericBook: Channel.MARKET_DEPTH,
     Diff: Channel.DIFF,
     Rates: Channel.RATES,
 }
@@ -44,7 +48,7 @@ class Sibling:
             if topic.freshness is not None:
                 topic.standing = siblings.standing(number, topic.topic)
 
-    def saw(self, event: Data, payload: bytes | bytearray | memoryview, now: float) -> None:
+    def saw(self, event: Public | Private, payload: bytes | bytearray | memoryview, now: float) -> None:
         """A data frame arrived; private ones are sent to one connection only and compared with nothing."""
         if isinstance(event, Private):
             return
@@ -85,13 +89,17 @@ class Sibling:
             (_lively(topic, now) for topic in self._record.topics.values() if topic is not silent), default=NEVER
         )
 
-    def _topics_of(self, event: Trade | Tickers | Book | Diff | Rates) -> Iterable[str]:
+    def _topics_of(self, event: Public) -> Iterable[str]:
         """The subscribed topics that a frame belongs to; a group never holds a wildcard and its members."""
         topics, channel = self._record.topics, _CHANNEL[type(event)]
         wildcard = _WILDCARD[channel]
         if wildcard in topics:
             return (wildcard,)
-        symbols = {row.symbol for row in event.rows} if isinstance(event, Tickers | Rates) else (event.symbol,)
+        symbols = (
+            {row.symbol for row in event.rows}
+            if isinstance(event, Tickers | NumericTickers | Rates)
+            else (event.symbol,)
+        )
         return [topic for symbol in symbols if (topic := f"{channel}.{symbol}") in topics]
 
 

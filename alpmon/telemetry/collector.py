@@ -11,9 +11,9 @@ from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
-from alpmon.telemetry.families import FAMILIES, OF_CONNECTION, OF_MONITOR, OF_TARGET
+from alpmon.telemetry.families import FAMILIES, OF_CLOCK, OF_CONNECTION, OF_MONITOR, OF_TARGET
 from alpmon.telemetry.family import Family
-from alpmon.telemetry.readers import Labels, Seen
+from alpmon.telemetry.readers import Labels, Seen, SeenClock
 from alpmon.telemetry.state import Histogram
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ class MonitorCollector:
     Args:
         monitor: the state.
         monotonic: the clock that the state's `now` comes from.
+        wall: the clock that the server's is compared with.
     """
 
-    def __init__(self, monitor: Monitor, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monitor: Monitor, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
         self._monitor = monitor
         self._monotonic = monotonic
+        self._wall = wall
 
     def describe(self) -> Iterable[Metric]:
         """Every family without samples, so that a registry knows the names."""
@@ -43,7 +45,7 @@ class MonitorCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Every family with all its children, as of now."""
-        now = self._monotonic()
+        now, wall = self._monotonic(), self._wall()
         targets = list(self._monitor.targets.values())
         connections = [
             ((target.name, record.label), Seen(target, record, now))
@@ -54,6 +56,8 @@ class MonitorCollector:
             yield _filled(of_monitor, [((), self._monitor)])
         for of_target in OF_TARGET:
             yield _filled(of_target, [((target.name,), target) for target in targets])
+        for of_clock in OF_CLOCK:
+            yield _filled(of_clock, [((target.name,), SeenClock(target.clock, now, wall)) for target in targets])
         for of_connection in OF_CONNECTION:
             yield _filled(of_connection, connections)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import PUBLIC_CHANNELS, Dialect, ErrorReason, Flaw, FrameKind
+from alpmon.core.protocol import PUBLIC_CHANNELS, Channel, Dialect, ErrorReason, Flaw, FrameKind
+from alpmon.core.sanity import Anomaly
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.telemetry.families import FAMILIES
@@ -32,6 +33,23 @@ _TAIL = """
 `symbol` is a pair as the exchange writes it. The pairs after the first `limits.max_symbols` of a target share the
 symbol `other`.
 
+`alpmon_feed_lag_seconds` is as good as `alpmon_clock_offset_error_seconds` says, and where the server writes whole
+seconds a stamp is up to 1 s older than the message: its lag is an upper bound, at least 0 and on average half a second
+too long. Both need acknowledgements (`ack_probe_interval`). Several servers behind one name should share one time.
+
+`alpmon_feed_anomalies_total` judges each pair of each channel within one session, so neither redundant connections nor
+reconnects repeat anything; pairs beyond `max_symbols` are not followed from message to message.
+
+| `kind` | a message counts when |
+|---|---|
+| `timestamp_regression` | its stamp is before that of the message before |
+| `trade_id_repeat` | its id is one of the pair's last hundred |
+| `trade_id_regression` | its id is below that of the trade before, and no repeat |
+| `crossed_book` | the best bid is at or above the best ask |
+| `unsorted_book` | a side's prices do not run from best to worst |
+| `empty_side` | there are no bids, or no asks |
+| `bad_number` | a decimal is not a finite number |
+
 ## Label values
 
 | label | of | values |
@@ -56,6 +74,7 @@ def _label_values() -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
     pings = ("alpmon_pings_total", "alpmon_ping_interval_seconds", "alpmon_pong_latency_seconds")
     requests = ("alpmon_subscribe_requests_total", "alpmon_subscribe_failures_total", "alpmon_subscribe_ack_seconds")
     symbols = ("alpmon_symbol_messages_total", "alpmon_symbol_last_message_timestamp_seconds")
+    feed = ("alpmon_feed_lag_seconds", "alpmon_negative_lag_total", "alpmon_feed_anomalies_total")
     return (
         ("alpmon_connection_state", ("alpmon_connection_state",), tuple(State)),
         ("alpmon_topic_state", ("alpmon_topic_state",), tuple(TopicState)),
@@ -72,6 +91,8 @@ def _label_values() -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
         ("kind", ("alpmon_frames_total",), tuple(FrameKind)),
         ("reason", ("alpmon_malformed_frames_total",), tuple(Flaw)),
         ("channel", symbols, PUBLIC_CHANNELS),
+        ("channel", feed, tuple(Channel)),
+        ("kind", ("alpmon_feed_anomalies_total",), tuple(Anomaly)),
     )
 
 

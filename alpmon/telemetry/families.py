@@ -18,7 +18,18 @@ from alpmon.core.subscriptions import RequestOp
 from alpmon.masking import mask_urls
 from alpmon.telemetry import readers
 from alpmon.telemetry.family import Family, Kind
-from alpmon.telemetry.readers import Row, Seen, by, by_counter, freshness, public_topics, single, topics
+from alpmon.telemetry.readers import (
+    Row,
+    Seen,
+    SeenClock,
+    by,
+    by_counter,
+    channels,
+    freshness,
+    public_topics,
+    single,
+    topics,
+)
 from alpmon.telemetry.state import FailureReason, Monitor, Phase, PingKind, TargetRecord
 
 
@@ -98,6 +109,23 @@ OF_TARGET: Final[tuple[Family[TargetRecord], ...]] = (
         ("target",),
         "Total number of REST reads that gave no answer.",
         lambda target: [((), target.reference_failures)],
+    ),
+)
+
+OF_CLOCK: Final[tuple[Family[SeenClock], ...]] = (
+    Family(
+        "alpmon_clock_offset_seconds",
+        Kind.GAUGE,
+        ("target",),
+        "Server clock minus the monitor's, NaN until an acknowledgement has bounded it.",
+        lambda seen: [((), seen.clock.reading(seen.now, seen.wall).offset_seconds)],
+    ),
+    Family(
+        "alpmon_clock_offset_error_seconds",
+        Kind.GAUGE,
+        ("target",),
+        "Half-width of the interval around alpmon_clock_offset_seconds that surely holds the truth, NaN until known.",
+        lambda seen: [((), seen.clock.reading(seen.now, seen.wall).error_seconds)],
     ),
 )
 
@@ -348,6 +376,32 @@ _FEED: Final[tuple[Family[Seen], ...]] = (
     ),
 )
 
+_TRUTH: Final[tuple[Family[Seen], ...]] = (
+    _connection(
+        Kind.HISTOGRAM,
+        "alpmon_feed_lag_seconds",
+        "Arrival minus the server's stamp, corrected by the clock offset, never below 0; nothing while the offset is"
+        " unknown. A stamp in whole seconds was cut, which adds up to 1 s.",
+        channels(lambda channel: channel.lag),
+        ("channel",),
+        exemplars=True,
+    ),
+    _connection(
+        Kind.COUNTER,
+        "alpmon_negative_lag_total",
+        "Total number of lags that came out below 0: the server's clock had not reached the message's stamp.",
+        channels(lambda channel: channel.negative_lags),
+        ("channel",),
+    ),
+    _connection(
+        Kind.COUNTER,
+        "alpmon_feed_anomalies_total",
+        "Total number of messages that were well formed and wrong, each kind at most once a message.",
+        readers.anomalies,
+        ("channel", "kind"),
+    ),
+)
+
 _SIBLINGS: Final[tuple[Family[Seen], ...]] = (
     _topic(
         Kind.COUNTER,
@@ -372,11 +426,12 @@ _REFERENCE: Final[tuple[Family[Seen], ...]] = (
     ),
 )
 
-OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED, *_SIBLINGS, *_REFERENCE)
+OF_CONNECTION: Final[tuple[Family[Seen], ...]] = (*_LIFE, *_PROTOCOL, *_FEED, *_TRUTH, *_SIBLINGS, *_REFERENCE)
 
-FAMILIES: Final[tuple[Family[Monitor] | Family[TargetRecord] | Family[Seen], ...]] = (
+FAMILIES: Final[tuple[Family[Monitor] | Family[TargetRecord] | Family[SeenClock] | Family[Seen], ...]] = (
     *OF_MONITOR,
     *OF_TARGET,
+    *OF_CLOCK,
     *OF_CONNECTION,
 )
 """Every family of alpmon's own, in the order of a scrape."""

@@ -12,12 +12,15 @@ from enum import StrEnum
 from itertools import product
 from typing import Final, NamedTuple, TypeAlias
 
+from alpmon.core.clock import Clock
 from alpmon.core.freshness import TopicFreshness, TopicState
-from alpmon.core.protocol import FrameKind
+from alpmon.core.protocol import Channel, FrameKind
+from alpmon.core.sanity import POSSIBLE
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.telemetry.state import (
     LATENCY_BUCKETS,
+    ChannelRecord,
     ConnectionRecord,
     Histogram,
     Initiator,
@@ -32,6 +35,14 @@ class Seen(NamedTuple):
     target: TargetRecord
     record: ConnectionRecord
     now: float
+
+
+class SeenClock(NamedTuple):
+    """What a family of clocks reads: one target's, as both clocks of ours stand."""
+
+    clock: Clock
+    now: float
+    wall: float
 
 
 Labels: TypeAlias = tuple[str, ...]
@@ -94,6 +105,21 @@ def freshness(get: Callable[[TopicFreshness, float], float]) -> Reader:
 
 def _topics(seen: Seen) -> Sequence[TopicRecord]:
     return list(seen.record.topics.values())
+
+
+def channels(get: Callable[[ChannelRecord], Figure]) -> Reader:
+    """One figure for every channel that a topic of the connection is of."""
+    return lambda seen: [((channel,), get(seen.record.channels[channel])) for channel in _channels(seen)]
+
+
+def anomalies(seen: Seen) -> Iterable[Row]:
+    """A row for all that can be wrong on the connection's channels."""
+    counted = seen.record.channels
+    return [((held, kind), counted[held].anomalies[kind]) for held in _channels(seen) for kind in POSSIBLE[held]]
+
+
+def _channels(seen: Seen) -> Iterable[Channel]:
+    return dict.fromkeys(Channel(topic.topic.partition(".")[0]) for topic in _topics(seen))
 
 
 def is_stale(topic: TopicFreshness, now: float) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from alpmon.core.clock import Clock
 from alpmon.core.protocol import Channel, Dialect
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Exemplar:
     wall: float
 
 
+_SAMPLED_SECONDS: Final = 1.0
+
+
 class Histogram:
     """Counts a bucket, not cumulated; `bounds` are inclusive upper limits, ascending, without +Inf."""
 
@@ -98,6 +102,15 @@ class Histogram:
         self.counts[bucket] += 1
         self.sum += value
         self.exemplars[bucket] = Exemplar(client_id, value, wall)
+
+    def observe_sampled(self, value: float, client_id: str, wall: float) -> None:
+        """Count one value, and remember the session once a second a bucket: for what is observed with every message."""
+        bucket = bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
+        self.sum += value
+        seen = self.exemplars.get(bucket)
+        if seen is None or not 0.0 <= wall - seen.wall < _SAMPLED_SECONDS:
+            self.exemplars[bucket] = Exemplar(client_id, value, wall)
 
     @property
     def count(self) -> int:
@@ -209,6 +222,15 @@ class SessionEnd:
     close_reason: str
 
 
+@dataclass(slots=True)
+class ChannelRecord:
+    """What the messages of one channel tell of the feed itself."""
+
+    lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))
+    negative_lags: int = 0
+    anomalies: Counter[str] = field(default_factory=Counter)
+
+
 def _latency() -> Histogram:
     return Histogram(LATENCY_BUCKETS)
 
@@ -222,6 +244,7 @@ class ConnectionRecord:
     state_since_wall: float = 0.0
     topics: dict[str, TopicRecord] = field(default_factory=dict)
     symbols: dict[tuple[Channel, str], SymbolRecord] = field(default_factory=dict)
+    channels: dict[Channel, ChannelRecord] = field(default_factory=lambda: {c: ChannelRecord() for c in Channel})
     # the present session; reset when it ends
     client_id: str = ""
     dialect: Dialect = Dialect.UNKNOWN
@@ -280,6 +303,8 @@ class TargetRecord:
     """The pairs that have series of their own, at most `max_symbols`."""
     symbols_dropped: set[str] = field(default_factory=set)
     """The pairs that came after and are counted as `other`, as far as they are told apart."""
+    clock: Clock = field(default_factory=Clock)
+    """The server's, as all connections together tell it."""
     reference_checks: int = 0
     reference_failures: int = 0
 

@@ -124,7 +124,9 @@ def status(monitor: Monitor, now: float, wall: float) -> Status:
 def _target(target: TargetRecord, now: float, wall: float) -> TargetStatus:
     records = list(target.connections.values())
     connections = [_connection(record, now, wall) for record in records]
-    expiry = min((record.certificate_not_after_wall for record in records if record.certificate_not_after_wall), default=0)
+    expiry = min(
+        (record.certificate_not_after_wall for record in records if record.certificate_not_after_wall), default=0
+    )
     return TargetStatus(
         target=target.name,
         url=mask_urls(target.url),

@@ -1,0 +1,115 @@
+"""Books and tickers with their decimals read as numbers, where all of them are.
+
+Most of a book's cost is the text of its 80 decimals, and finding out later that they are numbers would cost more than
+reading the frame did. Here the decoder does both at once, for about a fifth more than the text alone: what comes out
+as one of these types holds finite numbers only. Everything else comes out as `protocol.decode` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import msgspec
+
+from alpmon.core import protocol
+
+Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+"""NaN fails both comparisons."""
+
+if TYPE_CHECKING:
+    Stamp: TypeAlias = float
+else:
+    # Reading texts as numbers goes for every field that could not be a text: a stamp may, so that one can be refused.
+    Stamp: TypeAlias = float | str
+
+
+class NumericRow(msgspec.Struct, array_like=True, gc=False):
+    """One pair's row of a ticker frame."""
+
+    symbol: str
+    close: Finite
+    base_volume: Finite
+    quote_volume: Finite
+    change: Finite
+    high: Finite
+    low: Finite
+    bid: Finite
+    ask: Finite
+
+
+class NumericTickers(msgspec.Struct, gc=False):
+    """``["tk", time, row, row, ...]``; at least one row."""
+
+    time: float
+    rows: list[NumericRow]
+
+
+class NumericLevels(msgspec.Struct, gc=False):
+    """The sides of an order book, best level first, each level ``(price, amount)``."""
+
+    asks: list[tuple[Finite, Finite]] = msgspec.field(name="Asks")
+    bids: list[tuple[Finite, Finite]] = msgspec.field(name="Bids")
+    symbol: str = msgspec.field(name="Symbol")
+    total_asks: Finite = msgspec.field(name="TotalAsks", default=0.0)
+    total_bids: Finite = msgspec.field(name="TotalBids", default=0.0)
+
+
+class NumericBook(msgspec.Struct, array_like=True, gc=False):
+    """``["p", time, {...}]``."""
+
+    tag: str
+    time: Stamp
+    levels: NumericLevels
+
+    @property
+    def symbol(self) -> str:
+        """The pair, which this frame carries inside the book."""
+        return self.levels.symbol
+
+
+Event: TypeAlias = protocol.Event | NumericBook | NumericTickers
+
+
+class _NotNumericError(Exception):
+    """Something that has to be a number by itself is a text."""
+
+
+_book = msgspec.json.Decoder(NumericBook, strict=False).decode
+_tickers = msgspec.json.Decoder(list[str | float | NumericRow], strict=False).decode
+
+
+def _read_book(payload: bytes | bytearray | memoryview) -> NumericBook:
+    book = _book(payload)
+    if type(book.time) is not float:
+        raise _NotNumericError
+    return book
+
+
+def _read_tickers(payload: bytes | bytearray | memoryview) -> NumericTickers:
+    frame: Any = _tickers(payload)
+    _tag, time, *rows = frame
+    if type(time) is not float or not rows:
+        raise _NotNumericError
+    for row in rows:
+        if type(row) is not NumericRow:
+            raise _NotNumericError
+    return NumericTickers(time, rows)
+
+
+_BY_HEAD: Final[dict[bytes, Callable[[bytes | bytearray | memoryview], Event]]] = {
+    b'["p",': _read_book,
+    b'["tk"': _read_tickers,
+    b'["t",': msgspec.json.Decoder(protocol.Trade).decode,
+}
+
+
+def decode(payload: bytes | bytearray | memoryview) -> Event:
+    """Read one text frame's payload. Never raises."""
+    reader = _BY_HEAD.get(bytes(payload[:5]))
+    if reader is None:
+        return protocol.decode(payload)
+    try:
+        return reader(payload)
+    except (msgspec.MsgspecError, _NotNumericError, RecursionError, UnicodeDecodeError, ValueError):
+        return protocol.decode(payload)
