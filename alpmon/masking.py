@@ -48,8 +48,11 @@ class Masker:
         secret = secret.strip()
         if len(secret) < _SHORTEST_SECRET:
             return
+        known = secret in self._secrets
         self._secrets.pop(secret, None)
         self._secrets[secret] = None
+        if known:
+            return  # in use still, and so among the last to be forgotten
         while len(self._secrets) > _MOST_SECRETS:
             del self._secrets[next(iter(self._secrets))]
         forms = {form for known in self._secrets for form in _forms(known)}

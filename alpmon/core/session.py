@@ -205,6 +205,7 @@ class Session:
         self._welcome_due = NEVER
         self._auth_due = NEVER
         self._auth_sent = False
+        self._auth_renewed = False
         self._probe_due = NEVER
 
     # What happens to the connection
@@ -225,8 +226,8 @@ class Session:
                 return self._on_ack(event, now)
             case Error():
                 return self._on_error(event, now)
-            case Private() if self._auth_due < NEVER:
-                return self._auth_answered(accepted=True)
+            case Private() if self._auth_due < NEVER and not self._auth_renewed:
+                return self._auth_answered(now, accepted=True)
         return []
 
     def pinged(self) -> list[Output]:
@@ -246,7 +247,7 @@ class Session:
             return []
         outputs = self._tick_keepalive(now)
         if now >= self._auth_due:
-            outputs += self._auth_answered(accepted=True)
+            outputs += self._auth_answered(now, accepted=True)
         outputs += self._settled(self.subscriptions.tick(now), now)
         if now >= self._probe_due and self._auth_due == NEVER:
             self._probe_due = now + self._settings.ack_probe_interval
@@ -297,6 +298,12 @@ class Session:
     def forget(self, topics: Sequence[str]) -> None:
         """Do not ask for these topics in later sessions; another connection carries them now."""
         self.topics = tuple(topic for topic in self.topics if topic not in topics)
+
+    def reauthenticate(self, now: float) -> list[Output]:
+        """There is a new token: present it as soon as nothing else awaits an answer."""
+        self._auth_renewed = self._auth_sent
+        self._auth_sent = False
+        return self._settled([], now) if self.up else []
 
     def ended(self, now: float) -> list[Output]:
         """The socket is gone, or was never had."""
@@ -350,7 +357,7 @@ class Session:
         if not self.up:
             return [Refused(error, error.reason)]
         if self._auth_due < NEVER:
-            return [Refused(error, ErrorReason.UNAUTHORIZED), *self._auth_answered(accepted=False)]
+            return [Refused(error, ErrorReason.UNAUTHORIZED), *self._auth_answered(now, accepted=False)]
         saw = self._saw(Dialect.OBSERVED) if error.operation is not None else []
         return [Refused(error, error.reason), *saw, *self._settled(self.subscriptions.refused(error, now), now)]
 
@@ -359,18 +366,19 @@ class Session:
 
         The token goes last: then no request is in flight, and an error without a name can only mean the token.
         """
-        if not self.subscriptions.settled or self.state is not State.SUBSCRIBING:
+        if not self.subscriptions.settled:
             return list(outputs)
-        live = [*outputs, *self._move(Move.SETTLE)]
-        if not self._authenticate or self._auth_sent:
+        live = [*outputs, *(self._move(Move.SETTLE) if self.state is State.SUBSCRIBING else [])]
+        if not self._authenticate or self._auth_sent or self._auth_due < NEVER:
             return live
         self._auth_sent = True
         self._auth_due = now + self._settings.ack_timeout
         return [*live, SendAuth()]
 
-    def _auth_answered(self, *, accepted: bool) -> list[Output]:
+    def _auth_answered(self, now: float, *, accepted: bool) -> list[Output]:
+        """The next token may have come while the last one's answer was awaited."""
         self._auth_due = NEVER
-        return [Authenticated(accepted)]
+        return [Authenticated(accepted), *self._settled([], now)]
 
     def _saw(self, dialect: Dialect) -> list[Output]:
         """The first trait decides, but for the text ping: only the documented dialect has it at all."""

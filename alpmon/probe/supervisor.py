@@ -167,7 +167,7 @@ class Supervisor:
             settings_of(target),
             Backoff(target.reconnect.initial, target.reconnect.max, target.reconnect.factor, self._rng),
             self._log_of(line),
-            token=token_source(target.auth) if line.authenticates else None,
+            token=token_source(target.auth, self._rng) if line.authenticates else None,
             overflow=lambda topics, limit: self._spill(line, topics, limit),
             attempted=lambda: self._attempted(line),
             sibling=line.sibling,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.backoff import deserves_reset
 from alpmon.core.protocol import Dialect
 from alpmon.core.session import DropCause, Session, State
+from alpmon.logs import Bounded
 from alpmon.probe.auth import AuthError
 from alpmon.probe.connector import ConnectFailed, connect
 from alpmon.probe.intake import GOING_AWAY, Intake
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
 SHUTDOWN: Final = "shutdown"
+RENEWAL_CHECK_SECONDS: Final = 1.0
+_WARN_EVERY_SECONDS: Final = 60.0
 
 
 class Worker:
@@ -139,13 +142,37 @@ class Worker:
         connection = connected.connection
         self._open = True
         self._data_before = self._record.data_frames
+        renewing = None if self._token_source is None else asyncio.create_task(self._renew(self._token_source))
         try:
             if self._stopping:
                 self.stop()
             facts = await connection.wait_lost()
         finally:
             self._open = False
+            if renewing is not None:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
         self._account(facts)
+
+    async def _renew(self, source: TokenSource) -> None:
+        """Present every new token on the session that is open, so that it may outlive the one it began with."""
+        warnings = Bounded(_WARN_EVERY_SECONDS)
+        while True:
+            await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+            try:
+                self._present(await source.get())
+            except AuthError as failure:
+                allowed, suppressed = warnings.allow(str(failure), time.monotonic())
+                if allowed:
+                    self._log.warning("token cannot be renewed", detail=str(failure), suppressed=suppressed)
+            except Exception:  # noqa: BLE001 - the session lives on with the token that it has
+                self._log.exception("renewing the token failed of a bug")
+
+    def _present(self, token: str) -> None:
+        if token != self._token:
+            self._token = token
+            self._log.info("token renewed")
+            self._carry_out(self.session.reauthenticate(time.monotonic()))
 
     async def _wait(self, retry_after: float | None) -> None:
         delay = self._backoff.next_delay(retry_after)

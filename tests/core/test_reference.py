@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.latest import MAX_REMEMBERED, Latest
-from alpmon.core.protocol import Book, Diff, Tickers, Trade, decode
+from alpmon.core.numeric import NumericBook, NumericTickers, decode
+from alpmon.core.protocol import Book, Diff, Tickers, Trade
 from alpmon.core.reference import (
     IN_FLIGHT_SECONDS,
     Endpoint,
@@ -34,7 +35,9 @@ INTERVAL = 30.0
 def told(topic: str, *frames: list[Any]) -> Facts:
     """What a session that received these frames told of a topic."""
     latest = Latest()
-    handlers = latest.wrap({kind: lambda *_: None for kind in (Book, Diff, Tickers, Trade)})
+    handlers = latest.wrap(
+        {kind: lambda *_: None for kind in (Book, NumericBook, Diff, Tickers, NumericTickers, Trade)}
+    )
     for frame in frames:
         event = decode(json.dumps(frame).encode())
         handlers[type(event)](event, 0, 0.0, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -222,6 +223,52 @@ def test_a_token_is_taken_when_a_private_frame_or_no_error_comes(answer: str) ->
         told.hears('["w",1790139141,"USDT","SPOT","","5.0","1.0"]', 2.0) if answer == "private frame" else told.at(6.0)
     )
     assert heard == ["token accepted"]
+
+
+def authenticated(probe_interval: float = 0.0) -> Told:
+    """A session that is live at 1 s, its token taken at 6 s, and whose peer may be silent."""
+    told = Told(auth=True, settings=replace(SETTINGS, silence=1e6, ack_probe_interval=probe_interval))
+    told.hears(WELCOME, 0.0)
+    told.hears('["subscribe",1790139140,"trade.*"]', 1.0)
+    assert told.at(6.0) == ["token accepted"]
+    return told
+
+
+def renews(told: Told, now: float) -> list[str]:
+    return [line(o) for o in told.session.reauthenticate(now)]
+
+
+def test_a_renewed_token_is_presented_on_the_live_session() -> None:
+    """Private frames that the last one opened say nothing of it; its refusal is told apart from everything else."""
+    told = authenticated()
+    assert renews(told, 100.0) == ["SendAuth"]
+    assert told.hears('["w",1790139141,"USDT","SPOT","","5.0","1.0"]', 100.5) == []
+    assert told.hears('["error",1790139141,"no"]', 101.0) == ["refused: unauthorized", "token refused"]
+    assert told.session.state is State.LIVE
+    assert renews(told, 200.0) == ["SendAuth"]
+    assert told.at(205.0) == ["token accepted"]
+
+
+def test_a_renewed_token_waits_until_nothing_else_awaits_an_answer() -> None:
+    """Else an error could not be told whose it is; and no probe goes out while it is awaited."""
+    told = authenticated(probe_interval=60.0)
+    assert told.at(60.0) == ['probe: ["subscribe","trade.*"]']
+    assert renews(told, 60.1) == []
+    assert told.hears('["subscribe",1790139140,"trade.*"]', 60.3)[1:] == ["SendAuth"]
+    assert renews(told, 61.0) == [], "the one before is not answered yet"
+    assert told.at(65.3) == ["token accepted", "SendAuth"]
+    assert told.at(70.3) == ["token accepted"]
+    assert told.at(119.0) == []
+
+
+def test_a_token_that_is_renewed_before_the_session_is_up_is_presented_once() -> None:
+    """With the session's own authentication."""
+    told = Told(auth=True)
+    assert renews(told, 0.0) == []
+    told.hears(WELCOME, 0.0)
+    assert renews(told, 0.5) == []
+    assert told.hears('["subscribe",1790139140,"trade.*"]', 1.0)[-1] == "SendAuth"
+    assert told.at(6.0) == ["token accepted"]
 
 
 def test_a_session_that_ends_fails_what_was_in_flight() -> None:
