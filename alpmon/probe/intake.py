@@ -35,11 +35,11 @@ INTERNAL_ERROR: Final = 1011
 _WARN_EVERY_SECONDS: Final = 10.0
 """What a peer does wrong again and again is counted each time and told so often."""
 
-_KIND_OF: Final[dict[type, FrameKind]] = {
 _DOUBT_EVERY_SECONDS: Final = 5.0
 _OVERDUE_SECONDS: Final = 60.0
 """An answer that was given up may still come for so long, and be taken for that of a later request."""
 
+_KIND_OF: Final[dict[type, FrameKind]] = {
     protocol.Welcome: FrameKind.WELCOME,
     protocol.Ack: FrameKind.ACK,
     protocol.Error: FrameKind.ERROR,
@@ -82,11 +82,11 @@ class Intake:
         self._token = token
         self._overflow = overflow
         self._sibling = sibling
-        self._connection: ProbeConnection | None = None
         self._clock = target.clock
         self._doubted_until = 0.0
         self._overdue_since = NEVER
         self._overdue_until = 0.0
+        self._connection: ProbeConnection | None = None
         self._opened_at = 0.0
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
         self._last_ping: dict[PingKind, float] = {}
@@ -119,9 +119,9 @@ class Intake:
         self._opened_at = now
         self._keepalive = self.session.keepalive
         self._last_ping.clear()
-        self.drop_cause = None
         self._overdue_until = 0.0
         self.feed.forget_routes()
+        self.drop_cause = None
         self.carry_out(self.session.opened(now), now, wall)
 
     def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float) -> None:
@@ -220,12 +220,11 @@ class Intake:
             self._record.malformed[event.flaw] += 1
             self._warn("malformed frame", event.flaw, now)
         outputs = self.session.received(event, now)
-        if outputs:
         if isinstance(event, protocol.Ack):
             self._tell_clock(event, outputs, now)
+        if outputs:
             self.carry_out(outputs, now, wall)
 
-    def _warn(self, event: str, reason: str, now: float, **more: str) -> None:
     def _tell_clock(self, ack: protocol.Ack, outputs: Sequence[life.Output], now: float) -> None:
         """An acknowledgement bounds the clock from both sides, by the earliest request that it can be the answer to."""
         answered = [output.seconds for output in outputs if isinstance(output, subs.Acknowledged)]
@@ -245,6 +244,7 @@ class Intake:
             self.session.hasten_probe(now)
             self._arm()
 
+    def _warn(self, event: str, reason: str, now: float, **more: str) -> None:
         allowed, suppressed = self._warnings.allow((event, reason), now)
         if allowed:
             self._log.warning(event, reason=reason, suppressed=suppressed, **more)
@@ -351,6 +351,10 @@ class Intake:
     def _failed(self, failed: subs.Failed, now: float, wall: float) -> None:
         del wall
         self._record.request_failures[failed.op, failed.reason] += 1
+        if failed.reason is subs.RequestFailure.TIMEOUT:
+            sent = now - failed.seconds
+            self._overdue_since = min(sent, self._overdue_since) if now < self._overdue_until else sent
+            self._overdue_until = now + _OVERDUE_SECONDS
 
     def _rejected(self, rejected: subs.Rejected, now: float, wall: float) -> None:
         del wall
@@ -361,10 +365,6 @@ class Intake:
     def _overflowed(self, overflow: subs.Overflow, now: float, wall: float) -> None:
         del wall
         self._log.warning("too many topics for one connection", limit=overflow.limit, moved=overflow.topics)
-        if failed.reason is subs.RequestFailure.TIMEOUT:
-            sent = now - failed.seconds
-            self._overdue_since = min(sent, self._overdue_since) if now < self._overdue_until else sent
-            self._overdue_until = now + _OVERDUE_SECONDS
         self.session.forget(overflow.topics)
         if self._sibling is not None:
             self._sibling.left(overflow.topics, now)
