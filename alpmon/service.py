@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from alpmon.config import show
 from alpmon.probe.supervisor import Supervisor
+from alpmon.telemetry.history import keep
 from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.state import Monitor
@@ -74,8 +75,8 @@ class Service:
         server = await serve(app, host, port)
         self._exits.push_async_callback(server.close)
         self.url = server.url
-        lag = asyncio.create_task(watch_loop(self.monitor))
-        self._exits.callback(lag.cancel)
+        for watching in (watch_loop(self.monitor), keep(self.monitor.history, self.monitor)):
+            self._exits.callback(asyncio.create_task(watching).cancel)
         self._exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from alpmon.core.cadence import Cadence
 
@@ -25,6 +26,10 @@ class TopicState(StrEnum):
     LIVE = "live"
     QUIET = "quiet"
     STALE = "stale"
+
+
+TROUBLE: Final = frozenset({TopicState.REJECTED, TopicState.SILENT, TopicState.STALE})
+"""The states of a topic that calls for somebody while its connection is up."""
 
 
 class Mode(StrEnum):

@@ -133,6 +133,7 @@ class Worker:
     def _count_failure(self, reason: FailureReason, detail: str) -> None:
         self._record.failures[reason] += 1
         self._record.last_failure = f"{reason}: {detail}"
+        self._record.last_failure_wall = time.time()
         self._log.warning("connection attempt failed", reason=reason, detail=detail)
 
     async def _hold(self, connected: Connected) -> None:

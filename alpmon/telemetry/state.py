@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core.clock import Clock
 from alpmon.core.protocol import Channel, Dialect
+from alpmon.telemetry.history import History
 
 if TYPE_CHECKING:
     from alpmon.core.freshness import TopicFreshness
@@ -262,6 +263,7 @@ class ConnectionRecord:
     disconnects: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BUCKETS))
     last_failure: str = ""
+    last_failure_wall: float = 0.0
     last_end: SessionEnd | None = None
     retry_at_wall: float = 0.0
     # the protocol
@@ -323,3 +325,4 @@ class Monitor:
     shard_index: int = 0
     shard_count: int = 1
     first_attempts_made: bool = False
+    history: History = field(default_factory=History)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
+from alpmon.telemetry import history
 from alpmon.telemetry.metrics import render
 from alpmon.telemetry.status import Status, status
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
@@ -90,6 +91,15 @@ class Pages:
         body = await self._aside(lambda: msgspec.json.encode(self._status()))
         return web.Response(body=body, content_type="application/json")
 
+    async def history(self, request: web.Request) -> web.Response:
+        """What was sampled after the sample `after`; all that is kept, without it."""
+        try:
+            after = int(request.query.get("after", "-1"))
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        sampled = self._monitor.history.after(after)
+        return web.Response(body=await self._aside(lambda: history.encode(sampled)), content_type="application/json")
+
     async def healthy(self, _: web.Request) -> web.Response:
         """Whether the event loop ticks."""
         return _verdict(self._monotonic() - self._monitor.last_tick <= HEALTHY_WITHIN_SECONDS, "healthy")
@@ -126,6 +136,7 @@ def create_app(
             web.get("/", pages.index),
             web.get("/metrics", pages.metrics),
             web.get("/api/v1/status", pages.status),
+            web.get("/api/v1/history", pages.history),
             web.get("/-/healthy", pages.healthy),
             web.get("/-/ready", pages.ready),
             web.get("/config", pages.config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -18,7 +19,7 @@ from alpmon.web.app import HEALTHY_WITHIN_SECONDS, create_app
 from alpmon.web.server import ListenError, serve
 from tests.telemetry.records import STARTED_WALL, Clock, fresh_monitor
 
-PATHS = ("/", "/metrics", "/api/v1/status", "/-/healthy", "/-/ready", "/config")
+PATHS = ("/", "/metrics", "/api/v1/status", "/api/v1/history", "/-/healthy", "/-/ready", "/config")
 
 
 class Web:
@@ -92,6 +93,18 @@ async def test_the_status_is_json_of_the_same_state(web: Web) -> None:
     assert target["target"] == "alp"
     assert {topic["topic"] for topic in target["connections"][0]["topics"]} == {"trade.*", "ticker.*"}
     assert told["uptime_seconds"] == 60.0
+
+
+async def test_the_history_is_json_of_what_came_after(web: Web) -> None:
+    """Everything at first, then only the samples that are new."""
+    for second in range(3):
+        web.monitor.history.sample(web.monitor, web.clock.now + second, STARTED_WALL + second)
+    _, text = await web.ask("/api/v1/history")
+    assert json.loads(text)["targets"]["alp"]["0-0"]["marks"] == "ddd"
+    _, text = await web.ask("/api/v1/history?after=2")
+    assert json.loads(text)["targets"]["alp"]["0-0"]["marks"] == "d"
+    response, text = await web.ask("/api/v1/history?after=<script>")
+    assert (response.status, text) == (400, "400 Bad Request\n")
 
 
 async def test_healthy_while_the_loop_ticks(web: Web) -> None:
