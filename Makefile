@@ -28,6 +28,7 @@ format: $(VENV)/.lint ## put the code into shape
 docs: $(VENV)/.run ## write the generated pages of docs/ anew
 	$(BIN)/python -m alpmon.telemetry.docs > docs/metrics.md
 	$(BIN)/python -m alpmon.config.docs > docs/configuration.md
+	$(BIN)/python -m grafana.source.rules > grafana/rules/alpmon.rules.yaml
 	$(BIN)/python -m alpmon.probe.report > docs/check.schema.json
 
 benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing

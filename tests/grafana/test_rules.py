@@ -1,0 +1,176 @@
+"""The shipped rules: made from their source, sound, about metrics that exist, and each tried with promtool."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alpmon.telemetry.families import FAMILIES
+from alpmon.telemetry.state import LAG_BUCKETS, LATENCY_BUCKETS
+from grafana.source.rules import VariableError, rules, variables
+from tests.grafana import shipped
+from tests.tools import require_tool
+
+CASES = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
+HEALTHY_DAY = Path(__file__).parent / "rules" / "healthy_day.yaml"
+NAMES = (
+    *("FeedStale", "FeedSilent", "FeedThin", "FeedLagging", "FeedDivergedFromReference", "FeedAnomalies"),
+    *("MissedMessages", "ConnectionDown", "ConnectionFlapping", "ReconnectFailing", "CertificateExpiring"),
+    *("PingOverdue", "PongSlow", "SubscribeAckSlow", "SubscribeRejected", "ErrorFrames", "MalformedFrames"),
+    *("ClockOffset", "ConfigReloadFailed", "MonitorSlow", "Absent", "ShardMissing", "ReplicasDisagree"),
+    "ErrorBudgetBurn",
+)
+BUCKETS = {
+    "alpmon_feed_lag_seconds_bucket": LAG_BUCKETS,
+    "alpmon_pong_latency_seconds_bucket": LATENCY_BUCKETS,
+    "alpmon_subscribe_ack_seconds_bucket": LATENCY_BUCKETS,
+}
+
+
+def promtool(*arguments: object) -> None:
+    """Run promtool, and fail with what it says."""
+    command = [require_tool("promtool"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_file_is_what_its_source_makes() -> None:
+    """`make docs` brings it up to date."""
+    assert shipped.RULES.read_text() == rules(variables())
+
+
+def test_a_user_sets_only_what_differs() -> None:
+    """A base URL and a threshold arrive where they belong, and the rest stays."""
+    text = rules(variables({"runbook_base": "https://wiki.test/alpmon", "pong_slow_seconds": 1}))
+    assert "https://wiki.test/alpmon#alpmonpongslow" in text
+    assert 'alpmon_pong_latency_seconds_bucket{le="1.0"}' in text
+    assert "vector(0.1)" in rules(variables())
+    assert shipped.RULES.read_text().count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pong_slow_second": 1}, {"pong_slow_seconds": "1"}, {"runbook_base": 5}, {"feed_anomalies": True}]
+)
+def test_a_wrong_variable_is_refused(wrong: dict[str, object]) -> None:
+    """A name that is not there, or a value of another kind."""
+    with pytest.raises(VariableError):
+        variables(wrong)
+
+
+def test_promtool_finds_nothing_wrong() -> None:
+    """Syntax, duplicates, templates."""
+    promtool("check", "rules", shipped.RULES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_promtool_tries_each_alert(case: Path) -> None:
+    """Both sides of `for`, labels and annotations in full; and a healthy day on which nothing fires."""
+    promtool("test", "rules", case)
+
+
+def test_every_alert_is_tried_on_both_sides_of_for() -> None:
+    """By name and severity: a case where it fires, and the step before it in the same case, where it does not."""
+    tried = set()
+    for case in CASES:
+        for group in yaml.safe_load(case.read_text())["tests"]:
+            tried |= _tried(group.get("alert_rule_test", []))
+    assert tried == {(alert["alert"], *sorted(alert["labels"].values())) for alert in shipped.alerts()}
+
+
+def _tried(checks: list[dict[str, object]]) -> set[tuple[str, ...]]:
+    tried = set()
+    before: dict[object, set[tuple[str, ...]]] = {}
+    for check in checks:
+        name = str(check["alertname"])
+        fires = {(name, *_static(alert["exp_labels"])) for alert in check["exp_alerts"]}  # type: ignore[attr-defined]
+        if name in before:
+            tried |= fires - before[name]
+        before[name] = fires
+    return tried
+
+
+def _static(labels: dict[str, str]) -> list[str]:
+    return sorted(labels[name] for name in ("severity", "long_window", "short_window") if name in labels)
+
+
+def test_every_alert_of_the_plan_is_there() -> None:
+    """And no other."""
+    assert {alert["alert"] for alert in shipped.alerts()} == {f"Alpmon{name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("alert", shipped.alerts(), ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
+def test_every_alert_says_what_is_needed(alert: shipped.Rule) -> None:
+    """Severity, a static summary, a templated description, its own runbook heading, a dashboard, and both times."""
+    assert alert["labels"]["severity"] in ("critical", "warning")
+    assert set(alert["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert "{{" not in alert["annotations"]["summary"]
+    assert "{{" in alert["annotations"]["description"]
+    assert alert["annotations"]["runbook_url"].endswith(f"#{alert['alert'].lower()}")
+    assert {"for", "keep_firing_for"} <= set(alert)
+
+
+def test_recorded_names_say_level_metric_and_operation() -> None:
+    """As Prometheus' own guide asks."""
+    assert all(re.fullmatch(r"[a-z]+:[a-z_]+:[a-z0-9_]+", name) for name in shipped.recorded())
+
+
+@pytest.mark.parametrize("rule", shipped.rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_every_name_in_a_rule_exists(rule: shipped.Rule) -> None:
+    """In the table of families, or recorded by another rule; queries inside descriptions as well."""
+    known = shipped.exported() | shipped.recorded() | shipped.PROMETHEUS_OWN
+    templates = " ".join(rule.get("annotations", {}).values())
+    used = {selector.name for selector in shipped.selectors(rule["expr"])}
+    used |= set(re.findall(r"\b(alpmon_[a-z_]+)[{)]", templates))
+    assert used - known == set()
+
+
+def test_every_label_in_a_rule_exists() -> None:
+    """A matcher on a label that the family does not carry would match everything or nothing."""
+    labels = {family.name: {*family.labels, "job", "instance"} for family in FAMILIES}
+    for rule in shipped.rules():
+        for selector in shipped.selectors(rule["expr"]):
+            family = re.sub(r"_(bucket|count|sum)$", "", selector.name)
+            allowed = labels.get(family, {"alpmon_topic_state", "job"}) | {"le"}
+            assert {matcher.name for matcher in selector.matchers.matchers} <= allowed, rule
+
+
+def test_thresholds_of_histograms_are_buckets() -> None:
+    """To the letter, or the alert would never see anything."""
+    found = set()
+    for rule in shipped.rules():
+        for selector in shipped.selectors(rule["expr"]):
+            for matcher in selector.matchers.matchers:
+                if matcher.name == "le":
+                    found.add(selector.name)
+                    assert matcher.value in {str(bound) for bound in BUCKETS[selector.name]}, rule
+    assert found == set(BUCKETS)
+
+
+def test_the_healthy_day_shows_every_series_that_alerts_look_at() -> None:
+    """A day on which the rules had nothing to look at would prove nothing."""
+    [day] = yaml.safe_load(HEALTHY_DAY.read_text())["tests"]
+    shown = {series["series"].partition("{")[0] for series in day["input_series"]}
+    looked_at = {selector.name for rule in shipped.rules() for selector in shipped.selectors(rule["expr"])}
+    assert looked_at - shipped.recorded() <= shown
+
+
+def test_amtool_takes_the_alertmanager_snippet() -> None:
+    """As a whole configuration."""
+    command = [require_tool("amtool"), "check-config", str(shipped.ALERTMANAGER)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_inhibitions_name_alerts_that_exist() -> None:
+    """A pattern that matches no alert silences nothing."""
+    names = {alert["alert"] for alert in shipped.alerts()}
+    for rule in yaml.safe_load(shipped.ALERTMANAGER.read_text())["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            [(name, pattern)] = re.findall(r'(\w+) *(?:=~|!=|=) *"(.*)"', matcher)
+            if name == "alertname":
+                parts = pattern.split("|")
+                assert all(any(re.fullmatch(part, alert) for alert in names) for part in parts), matcher
