@@ -13,9 +13,6 @@ from alpmon.core.reference import Fact, quote, sides
 MAX_REMEMBERED: Final = 1000
 """Pairs whose latest message is kept a connection; a peer that invents more is not worth the memory."""
 
-_NO_TRADE: Final = -(2**63) - 1
-"""Below every id that a frame can hold."""
-
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -23,19 +20,17 @@ Value = TypeVar("Value")
 class Latest:
     """The latest messages of one connection's session, kept as they were decoded: one reference each, no copy."""
 
-    __slots__ = ("_books", "_newest_trade", "_tickers", "_trades")
+    __slots__ = ("_books", "_tickers", "_trades")
 
     def __init__(self) -> None:
         self._books: dict[str, Book | NumericBook] = {}
         self._tickers: dict[str, tuple[float, TickerRow | NumericRow]] = {}
         self._trades: dict[str, int] = {}
-        self._newest_trade = _NO_TRADE
 
     def clear(self) -> None:
         """The session ended: what comes next need not follow from what came."""
         for remembered in (self._books, self._tickers, self._trades):
             remembered.clear()
-        self._newest_trade = _NO_TRADE
 
     def wrap(self, counters: dict[type, Callable[..., None]]) -> dict[type, Callable[..., None]]:
         """The same handlers `(event, ...)` by the event's type, which also keep the event."""
@@ -55,8 +50,6 @@ class Latest:
         match channel:
             case Channel.TRADE if symbol in self._trades:
                 facts[symbol] = self._trades[symbol]
-            case Channel.TRADE if symbol == "*" and self._newest_trade != _NO_TRADE:
-                facts[symbol] = self._newest_trade
             case Channel.MARKET_DEPTH if symbol in self._books:
                 levels = self._books[symbol].levels
                 with suppress(ValueError):
@@ -76,14 +69,10 @@ class Latest:
             _keep(self._tickers, row.symbol, (event.time, row))
 
     def _keep_trade(self, event: Trade) -> None:
-        number, symbol = event.id, event.symbol
-        for_pair = self._trades.get(symbol)
-        if for_pair is None:
-            _keep(self._trades, symbol, number)
-        elif number > for_pair:
-            self._trades[symbol] = number
-        if number > self._newest_trade:
-            self._newest_trade = number
+        trades, number = self._trades, event.id
+        for key in (event.symbol, "*"):
+            if number > trades.get(key, -1):
+                _keep(trades, key, number)
 
 
 def _keep(remembered: dict[Key, Value], key: Key, value: Value) -> None:
