@@ -25,11 +25,12 @@ format: $(VENV)/.lint ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.run ## write the generated pages of docs/ anew
+docs: $(VENV)/.test ## write the generated pages of docs/ and the dashboards anew
 	$(BIN)/python -m alpmon.telemetry.docs > docs/metrics.md
 	$(BIN)/python -m alpmon.config.docs > docs/configuration.md
 	$(BIN)/python -m grafana.source.rules > grafana/rules/alpmon.rules.yaml
 	$(BIN)/python -m alpmon.probe.report > docs/check.schema.json
+	$(BIN)/python -m grafana.source
 
 benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing
 	$(BIN)/python -m tests.benchmarks.receive_path
