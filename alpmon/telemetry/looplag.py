@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import Monitor
 
 
-async def watch_loop(monitor: Monitor, interval: float = 0.1) -> None:
+TICK_SECONDS: Final = 0.1
+
+
+async def watch_loop(monitor: Monitor, interval: float = TICK_SECONDS) -> None:
     """Tick every `interval` seconds until cancelled; each tick's lateness goes into the monitor's record."""
     while True:
         due = time.monotonic() + interval

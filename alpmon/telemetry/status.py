@@ -5,16 +5,19 @@ Durations are in `..._seconds`, times in `..._timestamp_seconds` since the epoch
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from alpmon import __version__
-from alpmon.core.freshness import TopicFreshness, TopicState
+from alpmon.core.freshness import TROUBLE, TopicFreshness, TopicState
 from alpmon.core.session import State
 from alpmon.masking import mask_urls
+from alpmon.telemetry.looplag import TICK_SECONDS
 from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TargetRecord, TopicRecord
+from alpmon.telemetry.verdict import Own, Verdict, judge
 
 _WORST_FIRST: Final = {
     state: rank
@@ -31,7 +34,6 @@ _WORST_FIRST: Final = {
         )
     )
 }
-_TROUBLE: Final = (TopicState.STALE, TopicState.SILENT, TopicState.REJECTED)
 
 
 class TopicStatus(Struct, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ class TopicStatus(Struct, frozen=True, kw_only=True):
     stale_after_seconds: float | None = None
     stale_seconds: float | None = None
     stale_episodes: int | None = None
+    rate_ratio: float | None = None
 
 
 class EndStatus(Struct, frozen=True, kw_only=True):
@@ -78,6 +81,7 @@ class ConnectionStatus(Struct, frozen=True, kw_only=True):
     attempts: int
     worker_restarts: int
     last_failure: str | None
+    last_failure_ago_seconds: float | None
     last_end: EndStatus | None
     retry_in_seconds: float | None
     topics_in_trouble: int
@@ -104,21 +108,30 @@ class Status(Struct, frozen=True, kw_only=True):
     worst_recent_event_loop_lag_seconds: float
     shard_index: int
     shard_count: int
+    verdict: Verdict
     targets: list[TargetStatus]
 
 
 def status(monitor: Monitor, now: float, wall: float) -> Status:
     """Tell the state at monotonic `now`, wall clock `wall`; safe in a thread while the event loop writes."""
+    targets = [_target(target, now, wall) for target in list(monitor.targets.values())]
+    lag = monitor.recent_lag.copy()
+    own = Own(monitor.started_wall, _late_share(sum(lag), len(lag)), not monitor.reload_successful)
     return Status(
         version=__version__,
         timestamp_seconds=wall,
         uptime_seconds=max(0.0, wall - monitor.started_wall),
         ready=monitor.first_attempts_made,
-        worst_recent_event_loop_lag_seconds=max(monitor.recent_lag.copy(), default=0.0),
+        worst_recent_event_loop_lag_seconds=max(lag, default=0.0),
         shard_index=monitor.shard_index,
         shard_count=monitor.shard_count,
-        targets=[_target(target, now, wall) for target in list(monitor.targets.values())],
+        verdict=judge(targets, own, wall),
+        targets=targets,
     )
+
+
+def _late_share(late_seconds: float, ticks: int) -> float:
+    return late_seconds / (ticks * TICK_SECONDS + late_seconds) if ticks else 0.0
 
 
 def _target(target: TargetRecord, now: float, wall: float) -> TargetStatus:
@@ -158,9 +171,10 @@ def _connection(record: ConnectionRecord, now: float, wall: float) -> Connection
         attempts=record.attempts,
         worker_restarts=record.worker_restarts,
         last_failure=mask_urls(record.last_failure) or None,
+        last_failure_ago_seconds=_ago(record.last_failure_wall, wall),
         last_end=_end(record.last_end, wall),
         retry_in_seconds=max(0.0, record.retry_at_wall - wall) if record.retry_at_wall else None,
-        topics_in_trouble=sum(topic.state in _TROUBLE for topic in topics),
+        topics_in_trouble=sum(topic.state in TROUBLE for topic in topics),
         topics=sorted(topics, key=lambda topic: _WORST_FIRST[topic.state]),
     )
 
@@ -196,6 +210,7 @@ def _topic(topic: TopicRecord, now: float) -> TopicStatus:
         stale_after_seconds=judged.stale_after(),
         stale_seconds=judged.stale_seconds(now),
         stale_episodes=judged.episodes(now),
+        rate_ratio=_known(judged.rate_ratio(now)),
     )
 
 
@@ -203,6 +218,10 @@ def _age(judged: TopicFreshness, now: float) -> float | None:
     """The age, where there is one: it starts at the acknowledgement."""
     waiting = (TopicState.DOWN, TopicState.PENDING, TopicState.REJECTED)
     return None if judged.state(now) in waiting else max(0.0, judged.age(now))
+
+
+def _known(ratio: float) -> float | None:
+    return None if math.isnan(ratio) else ratio
 
 
 def _ago(wall_then: float, wall: float) -> float | None:
