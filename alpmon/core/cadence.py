@@ -182,7 +182,7 @@ class Cadence:
         "_known",
         "_limit",
         "_rate",
-        "_threshold",
+        "threshold",
     )
 
     def __init__(self, floor: float, ceiling: float, false_alarms_per_day: float = 1 / 30) -> None:
@@ -195,7 +195,7 @@ class Cadence:
         self._carry = 0.0
         self._buffer: list[float] = []
         self._limit = _ENOUGH_GAPS
-        self._threshold = ceiling
+        self.threshold = ceiling
 
     def observe(self, gap: float) -> None:
         """Learn from the seconds between two messages of one session. Cheap: most calls only keep the gap."""
@@ -206,12 +206,12 @@ class Cadence:
         self._carry = 0.0
         buffer = self._buffer
         buffer.append(gap)
-        if len(buffer) >= self._limit or gap >= self._threshold:
+        if len(buffer) >= self._limit or gap >= self.threshold:
             self._fold()
 
     def stale_after(self) -> float:
         """Seconds of silence that are no longer normal; the ceiling until eight gaps are known."""
-        return self._threshold
+        return self.threshold
 
     def snapshot(self) -> dict[str, object]:
         """What was learnt, in types that JSON has; for `restore`."""
@@ -243,7 +243,7 @@ class Cadence:
         self._known.fold(gaps)
         if self._fresh is not None:
             self._fresh.fold(gaps)
-        if gaps[-1] >= self._threshold:
+        if gaps[-1] >= self.threshold:
             self._suspect_a_change()
         elif self._fresh is not None and self._fresh.seconds > _HALF_LIFE_SECONDS:
             self._fresh, self._held = None, 0.0
@@ -252,8 +252,8 @@ class Cadence:
 
     def _suspect_a_change(self) -> None:
         memory = self._ruling
-        if memory.learnt and memory.seconds > _MATURE_SECONDS and self._threshold < self._ceiling:
-            self._fresh, self._held = _Tail(), max(self._threshold, self._known.threshold(self._rate))
+        if memory.learnt and memory.seconds > _MATURE_SECONDS and self.threshold < self._ceiling:
+            self._fresh, self._held = _Tail(), max(self.threshold, self._known.threshold(self._rate))
 
     @property
     def _ruling(self) -> _Tail:
@@ -263,4 +263,4 @@ class Cadence:
         memory = self._ruling
         self._limit = max(_ENOUGH_GAPS, min(int(memory.gaps / 4), _BATCH))
         normal = max(self._held, memory.threshold(self._rate)) if memory.learnt else self._ceiling
-        self._threshold = min(max(self._floor, normal), self._ceiling)
+        self.threshold = min(max(self._floor, normal), self._ceiling)

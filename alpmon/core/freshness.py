@@ -153,9 +153,10 @@ class TopicFreshness:
         if now >= self._deadline:
             self._wake(now)
         gap = now - self._seed
-        if self.cadence is not None:
-            self.cadence.observe(gap)
-            self._threshold = self.cadence.stale_after()
+        cadence = self.cadence
+        if cadence is not None:
+            cadence.observe(gap)
+            self._threshold = cadence.threshold
         self._seed = now
         self._deadline = self._spell_from = now + self._threshold
         self._excused = False

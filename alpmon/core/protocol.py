@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -134,7 +134,7 @@ class Error(msgspec.Struct, frozen=True):
 class Trade(msgspec.Struct, array_like=True, gc=False):
     """``["t", time, id, symbol, amount, price, side]``."""
 
-    tag: str
+    tag: Literal["t"]
     time: float
     id: TradeId
     symbol: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import isnan
 from typing import TYPE_CHECKING, Final
 
@@ -258,4 +259,6 @@ def _count_topic(topic: TopicRecord, size: int, now: float, wall: float) -> None
     if freshness is not None:
         gap = freshness.message(now)
         if gap >= 0.0:
-            topic.interarrival.observe(gap)
+            histogram = topic.interarrival
+            histogram.counts[bisect_left(histogram.bounds, gap)] += 1
+            histogram.sum += gap

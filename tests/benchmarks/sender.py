@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,49 +25,62 @@ BASES = ("BTC", "ETH", "XRP", "DOGE", "TRX", "LTC")
 PAIRS = [f"{base}_{quote}" for base in BASES for quote in ("USDT", "USDC", "EUR")]
 TOPICS = ["ticker.*", "trade.*", *(f"market_depth.{pair}" for pair in PAIRS)]
 BLOCK = 2_000
-"""Messages that are made once and sent again and again."""
+"""Messages that are made once and sent again and again, the trades with ids of their own."""
+STAMP = 1_790_139_140
+"""Stands for the time of sending."""
 REST_SECONDS = 0.5
 """Time for every client to look at its clock before the first message."""
 
 
-def trade(rng: random.Random, stamp: int) -> list[Any]:
-    side = rng.choice(["buy", "sell"])
-    return ["t", stamp, rng.randrange(10**6), rng.choice(PAIRS), _number(rng, 10, 4), _number(rng, 100, 2), side]
+def trade(rng: random.Random, number: int) -> list[Any]:
+    pair, side = rng.choice(PAIRS), rng.choice(["buy", "sell"])
+    return ["t", STAMP, number, pair, _number(rng, 10, 4), _number(rng, 100, 2), side]
 
 
-def tickers(rng: random.Random, stamp: int) -> list[Any]:
+def tickers(rng: random.Random, _: int) -> list[Any]:
     pairs = rng.sample(PAIRS, rng.randint(1, 6))
-    return ["tk", stamp, *([pair, *(_number(rng, 1_000, 3) for _ in range(8))] for pair in pairs)]
+    return ["tk", STAMP, *([pair, *(_number(rng, 1_000, 3) for _ in range(8))] for pair in pairs)]
 
 
-def book(rng: random.Random, stamp: int) -> list[Any]:
-    asks, bids = ([[_number(rng, 90_000, 8), _number(rng, 90_000, 8)] for _ in range(20)] for _ in range(2))
+def book(rng: random.Random, _: int) -> list[Any]:
+    """Best level first on both sides, the best ask above the best bid."""
+    prices = sorted(rng.uniform(10_000, 90_000) for _ in range(40))
+    bids, asks = prices[:20][::-1], prices[20:]
+    sides = {"Asks": _levels(rng, asks), "Bids": _levels(rng, bids)}
     totals = {"TotalAsks": _number(rng, 900, 8), "TotalBids": _number(rng, 900, 8)}
-    return ["p", stamp, {"Asks": asks, "Bids": bids, "Symbol": rng.choice(PAIRS), **totals}]
+    return ["p", STAMP, {**sides, "Symbol": rng.choice(PAIRS), **totals}]
+
+
+def _levels(rng: random.Random, prices: list[float]) -> list[list[str]]:
+    return [[f"{price:.8f}", _number(rng, 90_000, 8)] for price in prices]
 
 
 def _number(rng: random.Random, top: float, digits: int) -> str:
     return f"{rng.uniform(0, top):.{digits}f}"
 
 
-def block() -> list[bytes]:
-    """The payloads of one block: 45 % trades, 30 % tickers of 1 to 6 rows, 25 % books of 20 levels; always the same."""
+def payloads(messages: int) -> Iterator[bytes]:
+    """45 % trades, 30 % tickers of 1 to 6 rows, 25 % books of 20 levels: a sound feed, always the same."""
     rng = random.Random(20_260_922)
     makers = [trade] * (BLOCK * 45 // 100) + [tickers] * (BLOCK * 30 // 100) + [book] * (BLOCK * 25 // 100)
     rng.shuffle(makers)
-    return [json.dumps(make(rng, 1_790_139_140 + i), separators=(",", ":")).encode() for i, make in enumerate(makers)]
+    block = [make(rng, number) for number, make in enumerate(makers)]
+    for _ in range(messages // BLOCK):
+        for frame in block:
+            if frame[0] == "t":
+                frame[2] += BLOCK  # ids rise from block to block, as the exchange's do
+            yield json.dumps(frame, separators=(",", ":")).encode()
 
 
 def main(messages: int, directory: Path) -> None:
-    wire = b"".join(Frame(Opcode.TEXT, payload).serialize(mask=False) for payload in block())
+    wire = b"".join(Frame(Opcode.TEXT, payload).serialize(mask=False) for payload in payloads(messages))
 
     def handle(peer: ServerConnection) -> None:
         peer.send(json.dumps(["welcome", int(time.time()), 20_000, 30_000, "benchmark"]))
         _, *topics = json.loads(peer.recv())
         peer.send(json.dumps(["subscribe", int(time.time()), *topics]))
         time.sleep(REST_SECONDS)
-        for _ in range(messages // BLOCK):
-            peer.socket.sendall(wire)
+        peer.socket.sendall(wire.replace(str(STAMP).encode(), str(int(time.time())).encode()))
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(directory / "server.pem")
