@@ -73,8 +73,8 @@ class Document:
         return place
 
 
-def read(text: str, env: Mapping[str, str]) -> Document:
-    """Read one YAML document and fill in its `${NAME}`s.
+def read(text: str, env: Mapping[str, str] | None) -> Document:
+    """Read one YAML document and fill in its `${NAME}`s; without an environment a dollar is just a dollar.
 
     Raises:
         BrokenDocumentError: it is not YAML, too large, too deep, or holds itself.
@@ -141,7 +141,7 @@ def _entry(node: yaml.MappingNode, key: str) -> tuple[Place, yaml.Node] | None:
 class _Builder:
     """One walk over the nodes; `path` is where the value goes."""
 
-    def __init__(self, document: Document, env: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, env: Mapping[str, str] | None) -> None:
         self._document = document
         self._env = env
         self._values = 0
@@ -217,22 +217,24 @@ class _Builder:
 
     def _expand(self, text: str, node: yaml.ScalarNode, path: Path) -> str | None:
         """`${NAME}` from the environment, `$$` for a dollar."""
-        if "$" not in text:
+        env = self._env
+        if env is None or "$" not in text:
             return text
-        trouble = self._trouble_in(text)
+        trouble = self._trouble_in(text, env)
         if trouble is not None:
             self._unreadable(node, path, *trouble)
             return None
         if _VARIABLE.search(text.replace("$$", "")):
             self._document.expanded.add(path)
-        return _VARIABLE.sub(lambda match: self._env[match["name"]] if match["name"] else "$", text)
+        return _VARIABLE.sub(lambda match: env[match["name"]] if match["name"] else "$", text)
 
-    def _trouble_in(self, text: str) -> tuple[str, str] | None:
+    @staticmethod
+    def _trouble_in(text: str, env: Mapping[str, str]) -> tuple[str, str] | None:
         for match in _VARIABLE.finditer(text):
             name = match["name"]
             if match[0] == "${":
                 return "${ is not followed by a variable's name and }", "write $${ for the characters themselves"
-            if name is not None and name not in self._env:
+            if name is not None and name not in env:
                 return f"the environment variable {name} is not set", ""
         return None
 

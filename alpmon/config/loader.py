@@ -1,4 +1,4 @@
-"""A file, or its text, to a `Config`; or every mistake in it at once."""
+"""A file, or its text, to a model such as `Config`; or every mistake in it at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path as FilePath
-from typing import Any, Final, get_args
+from typing import Any, Final, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,8 @@ from alpmon.config.document import MAX_TEXT_BYTES, BrokenDocumentError, Document
 from alpmon.config.mistakes import ConfigError, Mistake, Path, path_text, value_text
 from alpmon.config.models import Config, repeated_names
 from alpmon.config.values import REFUSED, Fault, Source
+
+M = TypeVar("M", bound=BaseModel)
 
 SHARD_VARIABLES: Final = {key: f"ALPMON_SHARD_{key.upper()}" for key in ("index", "count", "replicas")}
 
@@ -52,6 +54,15 @@ def load(path: str | FilePath, env: Mapping[str, str] = os.environ) -> Config:
     Raises:
         ConfigError: with every mistake found, or with the reason why the file cannot be read.
     """
+    return parse(read_text(path), str(path), env)
+
+
+def read_text(path: str | FilePath) -> str:
+    """The text of a YAML file.
+
+    Raises:
+        ConfigError: with the reason why the file cannot be read.
+    """
     file = str(path)
     try:
         with FilePath(path).open("rb") as opened:
@@ -62,11 +73,10 @@ def load(path: str | FilePath, env: Mapping[str, str] = os.environ) -> Config:
     if len(content) > MAX_TEXT_BYTES:
         raise ConfigError([Mistake(file, 0, 0, "", "", f"over {MAX_TEXT_BYTES} bytes long")])
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError([Mistake(file, line, 1, "", "", "not UTF-8 text")]) from None
-    return parse(text, file, env)
 
 
 def parse(text: str, file: str = "<text>", env: Mapping[str, str] = os.environ) -> Config:
@@ -75,46 +85,55 @@ def parse(text: str, file: str = "<text>", env: Mapping[str, str] = os.environ) 
     Raises:
         ConfigError: with every mistake found, in the order of the text.
     """
+    document = _document(text, file, env)
+    return _ConfigReader(document, file, Config, env).read()
+
+
+def parse_as(model: type[M], text: str, file: str) -> M:
+    """Read the text of another file of ours into its model; nothing in it comes from the environment.
+
+    Raises:
+        ConfigError: with every mistake found, in the order of the text.
+    """
+    return Reader(_document(text, file, None), file, model).read()
+
+
+def _document(text: str, file: str, env: Mapping[str, str] | None) -> Document:
     try:
-        document = read(text, env)
+        return read(text, env)
     except BrokenDocumentError as error:
         raise ConfigError([_of_flaw(file, error.flaw)]) from None
-    reader = _Reader(document, file, env)
-    config = reader.validate()
-    mistakes = [_of_flaw(file, flaw) for flaw in document.flaws] + reader.mistakes
-    if config is None or mistakes:
-        raise ConfigError(sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column)))
-    return config
 
 
 def _of_flaw(file: str, flaw: Flaw) -> Mistake:
     return Mistake(file, *flaw.place, path_text(flaw.path), "", flaw.problem, flaw.hint)
 
 
-class _Reader:
-    """Holds a document's values against the models."""
+class Reader(Generic[M]):
+    """Holds a document's values against a model."""
 
-    def __init__(self, document: Document, file: str, env: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, file: str, model: type[M]) -> None:
         self._document = document
         self._file = file
+        self._model = model
         self._source = Source(FilePath(file).parent)
         self._values = {} if document.values is None else document.values
-        self._from_env: dict[Path, str] = {}
         self.mistakes: list[Mistake] = []
-        self._take_shard(env)
 
-    def _take_shard(self, env: Mapping[str, str]) -> None:
-        """The pods of one StatefulSet share one file: what sets them apart is their environment, so it goes first."""
-        given = {key: env[name] for key, name in SHARD_VARIABLES.items() if env.get(name)}
-        if not given or not isinstance(self._values, dict):
-            return
-        shard = self._values.get("shard")
-        if shard is None or isinstance(shard, dict):
-            self._values["shard"] = {**(shard or {}), **given}
-            self._from_env = {("shard", key): SHARD_VARIABLES[key] for key in given}
+    def read(self) -> M:
+        """The model.
 
-    def validate(self) -> Config | None:
-        """The configuration, or None with `mistakes`.
+        Raises:
+            ConfigError: with every mistake found, in the order of the text.
+        """
+        result = self.validate()
+        mistakes = [_of_flaw(self._file, flaw) for flaw in self._document.flaws] + self.mistakes
+        if result is None or mistakes:
+            raise ConfigError(sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column)))
+        return result
+
+    def validate(self) -> M | None:
+        """The model, or None with `mistakes`.
 
         Unknown keys are taken out and the rest is held against the models again: pydantic compares the fields of a
         model only once each of them is good, and a typing error must not hide what else is wrong.
@@ -127,9 +146,54 @@ class _Reader:
             config, errors = self._attempt()
         for error in _without_echoes([*unknown, *errors]):
             self.mistakes += self._of_error(error)
+        return config
+
+    def _attempt(self) -> tuple[M | None, list[ErrorDetails]]:
+        try:
+            return self._model.model_validate(self._values, context=self._source), []
+        except ValidationError as error:
+            return None, error.errors(include_url=False)
+
+    def _of_error(self, error: ErrorDetails) -> Iterator[Mistake]:
+        if self._under_unreadable(error["loc"]):
+            return
+        for fault in _faults(error, self._model):
+            path = (*error["loc"], *fault.at)
+            yield self._mistake(path, "" if error["type"] in _WITHOUT_VALUE else self._shown(path), fault)
+
+    def _under_unreadable(self, path: Path) -> bool:
+        return any(path[: len(bad)] == bad for bad in self._document.unreadable)
+
+    def _shown(self, path: Path) -> str:
+        return "" if path in self._document.expanded else value_text(path, _descend(self._values, path))
+
+    def _mistake(self, path: Path, value: str, fault: Fault) -> Mistake:
+        return Mistake(self._file, *self._document.place(path), path_text(path), value, fault.problem, fault.hint)
+
+
+class _ConfigReader(Reader[Config]):
+    """What only the main file has: a shard from the environment, and targets whose names must differ."""
+
+    def __init__(self, document: Document, file: str, model: type[Config], env: Mapping[str, str]) -> None:
+        super().__init__(document, file, model)
+        self._from_env: dict[Path, str] = {}
+        self._take_shard(env)
+
+    def validate(self) -> Config | None:
+        config = super().validate()
         if config is None:
             self._compare_names()
         return config
+
+    def _take_shard(self, env: Mapping[str, str]) -> None:
+        """The pods of one StatefulSet share one file: what sets them apart is their environment, so it goes first."""
+        given = {key: env[name] for key, name in SHARD_VARIABLES.items() if env.get(name)}
+        if not given or not isinstance(self._values, dict):
+            return
+        shard = self._values.get("shard")
+        if shard is None or isinstance(shard, dict):
+            self._values["shard"] = {**(shard or {}), **given}
+            self._from_env = {("shard", key): SHARD_VARIABLES[key] for key in given}
 
     def _compare_names(self) -> None:
         """Over all targets that have a name, sound or not; the models compare sound ones only."""
@@ -142,53 +206,34 @@ class _Reader:
             path = ("targets", *fault.at)
             self.mistakes.append(self._mistake(path, self._shown(path), fault))
 
-    def _attempt(self) -> tuple[Config | None, list[ErrorDetails]]:
-        try:
-            return Config.model_validate(self._values, context=self._source), []
-        except ValidationError as error:
-            return None, error.errors(include_url=False)
-
-    def _of_error(self, error: ErrorDetails) -> Iterator[Mistake]:
-        if self._under_unreadable(error["loc"]):
-            return
-        for fault in _faults(error):
-            path = (*error["loc"], *fault.at)
-            yield self._mistake(path, "" if error["type"] in _WITHOUT_VALUE else self._shown(path), fault)
-
-    def _under_unreadable(self, path: Path) -> bool:
-        return any(path[: len(bad)] == bad for bad in self._document.unreadable)
-
-    def _shown(self, path: Path) -> str:
-        return "" if path in self._document.expanded else value_text(path, _descend(self._values, path))
-
     def _mistake(self, path: Path, value: str, fault: Fault) -> Mistake:
         variable = self._from_env.get(path)
         if variable is not None:
             return Mistake("environment", 0, 0, variable, value, fault.problem, fault.hint)
-        return Mistake(self._file, *self._document.place(path), path_text(path), value, fault.problem, fault.hint)
+        return super()._mistake(path, value, fault)
 
 
-def _faults(error: ErrorDetails) -> tuple[Fault, ...]:
+def _faults(error: ErrorDetails, root: type[BaseModel]) -> tuple[Fault, ...]:
     kind, context = error["type"], error.get("ctx", {})
     if kind == REFUSED:
         faults: tuple[Fault, ...] = context["faults"]
         return faults
     if kind == _UNKNOWN_KEY:
-        return (Fault("unknown key", _nearest_key(error["loc"])),)
+        return (Fault("unknown key", _nearest_key(root, error["loc"])),)
     problem = _PROBLEMS[kind].format(**context) if kind in _PROBLEMS else error["msg"]
     hint = _HINTS.get(kind, "") if isinstance(error["input"], str | int | float) else ""
     return (Fault(problem, hint),)
 
 
-def _nearest_key(path: Path) -> str:
-    known = list(_model_at(path[:-1]).model_fields)
+def _nearest_key(root: type[BaseModel], path: Path) -> str:
+    known = [field.alias or name for name, field in _model_at(root, path[:-1]).model_fields.items()]
     near = get_close_matches(str(path[-1]).lower(), known, 1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
 
 
-def _model_at(path: Path) -> type[BaseModel]:
+def _model_at(root: type[BaseModel], path: Path) -> type[BaseModel]:
     """The model that a path leads to; list indices lead to the list's item."""
-    model: type[BaseModel] = Config
+    model = root
     for part in path:
         if isinstance(part, str):
             model = _model_in(model.model_fields[part].annotation) or model
