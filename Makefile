@@ -25,12 +25,13 @@ format: $(VENV)/.lint ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.test ## write the generated pages of docs/ and the dashboards anew
+docs: $(VENV)/.test ## write what is generated anew: pages of docs/, dashboards, rules, files of the chart
 	$(BIN)/python -m alpmon.telemetry.docs > docs/metrics.md
 	$(BIN)/python -m alpmon.config.docs > docs/configuration.md
 	$(BIN)/python -m grafana.source.rules > grafana/rules/alpmon.rules.yaml
 	$(BIN)/python -m alpmon.probe.report > docs/check.schema.json
 	$(BIN)/python -m grafana.source
+	$(BIN)/python -m helm.source
 
 benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing
 	$(BIN)/python -m tests.benchmarks.receive_path

@@ -1,0 +1,22 @@
+"""README.md of the chart: README.md.in with a table of all values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from helm.source.values import Value
+
+PLACE: Final = "<!-- values -->"
+_LONG: Final = 60
+
+
+def readme(frame: str, values: list[Value]) -> str:
+    """The whole file."""
+    rows = [f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.description} |" for value in values]
+    return frame.replace(PLACE, "\n".join(["| key | default | meaning |", "|---|---|---|", *rows]))
+
+
+def _shown(default: Any) -> str:
+    text = json.dumps(default)
+    return f"`{text}`" if len(text) <= _LONG else "see values.yaml"
