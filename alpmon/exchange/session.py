@@ -93,7 +93,7 @@ class Session:
             return
         for topic, routed in route(event, self.topics.keys(), self._rules, authenticated=self.entry.authenticated):
             for delay, shaped in self._shaper.shape(topic, routed):
-                payload = encode(shaped, self.stamp(event.time))
+                payload = encode(shaped, self.stamp(shaped.time))
                 if delay:
                     self.link.later(delay, self.link.data, topic, payload)
                 else:
