@@ -228,6 +228,71 @@ def health(url: str) -> None:
         sys.exit(UNHEALTHY)
 
 
+@main.command()
+@click.argument("file", type=_file)
+@_config
+@_listen
+@click.option(
+    "--part-size",
+    type=click.IntRange(1, 1 << 20),
+    default=64,
+    show_default=True,
+    help="Megabytes; a full FILE becomes FILE.1, and that FILE.2.",
+)
+@click.option("--parts", type=click.IntRange(1, 1000), default=8, show_default=True, help="Files kept in all.")
+def record(file: Path, config_file: Path | None, listen: str | None, part_size: int, parts: int) -> None:
+    """Run the monitor, and write everything received to FILE; compressed if it ends with .gz.
+
+    JSON lines with the time of each frame, and markers where connections open, fail and end. Of private channels
+    there is only the type and the time of each message. `alpmon replay` reads it.
+
+    Exit code: 0 after a signal, 2 for a bad configuration, or a file or an address that cannot be had; 1 if FILE
+    could not be written to the end.
+    """
+    config = _load(config_file, listen)
+    _log(config)
+    import time
+
+    from alpmon import service
+    from alpmon.config import show as shown
+    from alpmon.telemetry.tape import Tape, TapeError
+
+    size = part_size << 20
+    try:
+        tape = Tape(file, shown(config), __version__, time.monotonic(), time.time(), part_bytes=size, parts=parts)
+    except TapeError as error:
+        _refuse(str(error))
+    try:
+        _run(service.run(config, tape=tape))
+    finally:
+        tape.close()
+    if tape.failure:
+        click.echo(tape.failure, err=True)
+        sys.exit(UNHEALTHY)
+
+
+@main.command()
+@click.argument("file", type=_file)
+@click.option("--config", "config_file", type=_file, help="Judge by this file instead of the recording's own.")
+def replay(file: Path, config_file: Path | None) -> None:
+    """Tell what `alpmon record` wrote to FILE to the same core again: what would have been alerted, and when.
+
+    Thresholds can be tuned with --config; what the connections did stays as it was. The same recording and the same
+    configuration give the same answer, byte for byte. The older parts of FILE are read first.
+
+    Exit code: 0, or 2 where FILE or the configuration cannot be read.
+    """
+    from alpmon.config import ConfigError, parse
+    from alpmon.probe.replay import Replay, ReplayError
+    from alpmon.telemetry.tape import TapeError, header, read
+
+    try:
+        config = parse(header(file).config, f"{file}, header", {}) if config_file is None else _load(config_file)
+        Replay(config, click.echo).run(read(file))
+    except (ConfigError, ReplayError, TapeError) as error:
+        _refuse(str(error))
+
+
 @main.group("config")
 def config_group() -> None:
     """Check and show configuration files."""

@@ -19,6 +19,7 @@ from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.history import keep
 from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.metrics import register
+from alpmon.telemetry.recorder import watch_troubles
 from alpmon.telemetry.state import Monitor
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from alpmon.config import Config
+    from alpmon.telemetry.tape import Tape
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long the scrape's thread may keep the interpreter from the event loop's; Python's default is ten times this."""
@@ -36,14 +38,19 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005
 class Service:
     """One monitor, from the first connection attempt to the last goodbye; use it as an async context manager.
 
+    Args:
+        config: what to hold.
+        rng: the jitter of the reconnects.
+        tape: where everything received is written, if it shall be.
+
     Attributes:
         monitor: what has been seen.
         url: where HTTP is served.
     """
 
-    def __init__(self, config: Config, rng: Random | None = None) -> None:
+    def __init__(self, config: Config, rng: Random | None = None, tape: Tape | None = None) -> None:
         self.config = config
-        self.monitor = Monitor(started_wall=time.time())
+        self.monitor = Monitor(started_wall=time.time(), tape=tape)
         self.monitor.reload_success_wall = self.monitor.started_wall
         self.registry = CollectorRegistry()
         self._supervisor = Supervisor(config, self.monitor, rng or Random())
@@ -75,22 +82,29 @@ class Service:
         server = await serve(app, host, port)
         self._exits.push_async_callback(server.close)
         self.url = server.url
-        for watching in (watch_loop(self.monitor), keep(self.monitor.history, self.monitor)):
+        for watching in (
+            watch_loop(self.monitor),
+            keep(self.monitor.history, self.monitor),
+            watch_troubles(self.monitor, time.monotonic, time.time),
+        ):
             self._exits.callback(asyncio.create_task(watching).cancel)
         self._exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
 
 
-async def run(config: Config, around: Callable[[Service], Awaitable[None]] | None = None) -> None:
+async def run(
+    config: Config, around: Callable[[Service], Awaitable[None]] | None = None, tape: Tape | None = None
+) -> None:
     """Run until SIGTERM or SIGINT.
 
     Args:
         config: what to hold.
         around: called once when everything is up.
+        tape: where everything received is written, if it shall be.
     """
     log = structlog.get_logger("alpmon")
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    async with stop_signals() as stop, Service(config) as service:
+    async with stop_signals() as stop, Service(config, tape=tape) as service:
         log.info("started", url=service.url, targets=len(config.targets))
         _spare_the_collector()
         if around is not None:

@@ -17,6 +17,7 @@ from alpmon.core.keepalive import NEVER, SendPing
 from alpmon.core.protocol import Flaw, FrameKind
 from alpmon.logs import Bounded
 from alpmon.probe.feed import Feed
+from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import Phase, PingKind
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Intake:
         self.feed = Feed(target, record, self._doubt_clock)
         self.drop_cause: DropCause | None = None
         self._record = record
+        self._recorder = record.recorder
         self._log = log
         self._token = token
         self._overflow = overflow
@@ -136,14 +138,18 @@ class Intake:
             if self._sibling is not None:
                 self._sibling.saw(event, payload, now)  # type: ignore[arg-type] # only data has a counter
             if type(event) is not protocol.Private:
+                if now >= self._recorder.due:
+                    self._recorder.keep(payload, now, wall)
                 return
+        self._keep(event, payload, wall)
         self._not_public_data(event, now, wall)
 
     def binary(self, size: int, now: float, wall: float) -> None:
         """One binary message: nobody ever sends one on purpose."""
-        del size
         self._heard(now, wall)
-        self._not_public_data(protocol.malformed(Flaw.BINARY), now, wall)
+        event = protocol.malformed(Flaw.BINARY)
+        self._keep(event, f"({size} bytes, binary)".encode(), wall)
+        self._not_public_data(event, now, wall)
 
     def protocol_ping(self, payload: bytes, now: float, wall: float, answered: float) -> None:
         """A WebSocket ping, whose pong the library handed to the socket at `answered`."""
@@ -197,13 +203,22 @@ class Intake:
         # The loop runs what its sockets have read before the timers of the same turn, so after a stall of ours the
         # peer's frames are in before anybody calls it silent.
         self._timer = None
-        now = time.monotonic()
         try:
-            self.carry_out(self.session.tick(now), now, time.time())
+            self.tick(time.monotonic(), time.time())
         except Exception as bug:  # noqa: BLE001 - or nobody but the loop's own log would hear of it
             self._open_connection().fail(bug)
 
+    def tick(self, now: float, wall: float) -> None:
+        """Do what is due by now."""
+        self.carry_out(self.session.tick(now), now, wall)
+
     # What is received
+
+    def _keep(self, event: numeric.Event, payload: bytes | bytearray | memoryview, wall: float) -> None:
+        """Let the recorder have a frame that is not public data."""
+        kind = _KIND_OF.get(type(event), FrameKind.DATA)
+        account = protocol.Channel.WALLET in self._record.topics
+        self._recorder.keep_other(kind, payload, wall, secret=self._token(), account=account)
 
     def _heard(self, now: float, wall: float) -> None:
         self._keepalive.last_frame = now
@@ -219,6 +234,7 @@ class Intake:
         if isinstance(event, protocol.Malformed):
             self._record.malformed[event.flaw] += 1
             self._warn("malformed frame", event.flaw, now)
+            self._recorder.trouble(Trouble.MALFORMED, event.flaw, "", self._record.client_id, wall)
         outputs = self.session.received(event, now)
         if isinstance(event, protocol.Ack):
             self._tell_clock(event, outputs, now)
@@ -305,8 +321,8 @@ class Intake:
             self._log.error("token refused", hint="the private channels stay closed in this session")
 
     def _refused(self, refused: life.Refused, now: float, wall: float) -> None:
-        del wall
         self._record.error_frames[refused.reason] += 1
+        self._recorder.trouble(Trouble.ERROR, refused.reason, "", self._record.client_id, wall)
         self._warn("error frame", refused.reason, now, message=refused.error.message[:200])
 
     def _round_trip(self, trip: life.RoundTrip, now: float, wall: float) -> None:

@@ -20,6 +20,7 @@ from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.reference import Reference, prepare
 from alpmon.probe.siblings import Group, watch
+from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.worker import Worker, clear_session
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
@@ -78,7 +79,9 @@ class Supervisor:
             self._lay_out(target)
 
     def _lay_out(self, target: Target) -> None:
-        record = TargetRecord(target.name, target.url, max_symbols=self._config.limits.max_symbols)
+        record = TargetRecord(
+            target.name, target.url, max_symbols=self._config.limits.max_symbols, tape=self._monitor.tape
+        )
         self._monitor.targets[target.name] = record
         groups = plan(target.topics, target.max_topics_per_connection)
         shard = self._config.shard
@@ -93,7 +96,7 @@ class Supervisor:
         record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
         line = Line(target, target_record, group, replica, record)
         for topic in topics:
-            record.topics[topic] = TopicRecord(topic, TopicFreshness(rule_of(target, topic), time.monotonic()))
+            record.topics[topic] = TopicRecord(topic, self._freshness(line, topic))
         if line.authenticates:
             record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
         if target.redundancy > 1:
@@ -104,6 +107,12 @@ class Supervisor:
         target_record.connections[record.label] = record
         self._lines.append(line)
         return line
+
+    def _freshness(self, line: Line, topic: str) -> TopicFreshness:
+        rule, now, tape = rule_of(line.target, topic), time.monotonic(), line.target_record.tape
+        if tape is None:
+            return TopicFreshness(rule, now)
+        return TapedFreshness(LineTape(tape, line.target.name, line.record.label), topic, rule, now)
 
     # Starting, holding, stopping
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import deserves_reset
@@ -13,6 +14,8 @@ from alpmon.logs import Bounded
 from alpmon.probe.auth import AuthError
 from alpmon.probe.connector import ConnectFailed, connect
 from alpmon.probe.intake import GOING_AWAY, Intake
+from alpmon.probe.taped import LineTape, TapedIntake, TapedSession
+from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ class Worker:
         sibling: Sibling | None = None,
     ) -> None:
         topics = [topic.topic for topic in record.topics.values() if topic.freshness is not None]
-        self.session = Session(settings, topics, authenticate=token is not None)
+        self._tape = None if target.tape is None else LineTape(target.tape, target.name, record.label)
+        taped_session = Session if self._tape is None else partial(TapedSession, self._tape)
+        self.session = taped_session(settings, topics, authenticate=token is not None)
         self._record = record
         self._request = request
         self._backoff = backoff
@@ -72,7 +77,8 @@ class Worker:
         self._token_source = token
         self._token = ""
         self._attempted = attempted
-        self._intake = Intake(
+        taped_intake = Intake if self._tape is None else partial(TapedIntake, self._tape)
+        self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )
         self._open = False
@@ -125,15 +131,19 @@ class Worker:
         self._record.connect[phase].observe(seconds)
 
     def _failed(self, reason: FailureReason, detail: str, retry_after: float | None) -> float | None:
-        self._count_failure(reason, detail)
-        self._carry_out(self.session.ended(time.monotonic()))
+        now, wall = time.monotonic(), time.time()
+        self._count_failure(reason, detail, now, wall)
+        self._carry_out(self.session.ended(now))
         self._attempted()
         return retry_after
 
-    def _count_failure(self, reason: FailureReason, detail: str) -> None:
+    def _count_failure(self, reason: FailureReason, detail: str, now: float, wall: float) -> None:
         self._record.failures[reason] += 1
         self._record.last_failure = f"{reason}: {detail}"
         self._record.last_failure_wall = time.time()
+        self._record.recorder.trouble(Trouble.CONNECT_FAILED, reason, detail, "", wall)
+        if self._tape is not None:
+            self._tape.failed(reason, detail, now, wall)
         self._log.warning("connection attempt failed", reason=reason, detail=detail)
 
     async def _hold(self, connected: Connected) -> None:
@@ -192,7 +202,8 @@ class Worker:
         elif not self._stopping:
             timed_out = self._intake.drop_cause is DropCause.WELCOME_TIMEOUT
             reason = FailureReason.WELCOME_TIMEOUT if timed_out else FailureReason.HANDSHAKE
-            self._count_failure(reason, "no welcome in time" if timed_out else "closed before the welcome")
+            detail = "no welcome in time" if timed_out else "closed before the welcome"
+            self._count_failure(reason, detail, now, wall)
         self._carry_out(self.session.stop(now) if self._stopping else self.session.ended(now))
         clear_session(self._record, now)
 
@@ -202,7 +213,12 @@ class Worker:
         initiator, reason = self._cause(facts)
         record.disconnects[initiator, str(facts.code), reason] += 1
         record.session_duration.observe(lived)
-        record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text)
+        end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text)
+        if self._tape is not None:
+            self._tape.disconnected(end, now)
+        if reason != SHUTDOWN:
+            told = f"by {initiator}, code {facts.code} {facts.reason_text}".rstrip()
+            record.recorder.trouble(Trouble.DISCONNECTED, reason, told, record.client_id, wall)
         delivered = record.data_frames - self._data_before
         if deserves_reset(session.acknowledged, delivered > 0, lived):
             self._backoff.reset()

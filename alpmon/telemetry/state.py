@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.clock import Clock
 from alpmon.core.protocol import Channel, Dialect
 from alpmon.telemetry.history import History
+from alpmon.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
     from alpmon.core.freshness import TopicFreshness
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from alpmon.core.reference import Watch
     from alpmon.core.session import State
     from alpmon.core.siblings import Standing
+    from alpmon.telemetry.tape import Tape
 
 OTHER_SYMBOL: Final = "other"
 
@@ -265,6 +267,7 @@ class ConnectionRecord:
     last_failure: str = ""
     last_failure_wall: float = 0.0
     last_end: SessionEnd | None = None
+    recorder: Recorder = field(default_factory=Recorder)
     retry_at_wall: float = 0.0
     # the protocol
     pings: Counter[str] = field(default_factory=Counter)
@@ -309,6 +312,8 @@ class TargetRecord:
     """The server's, as all connections together tell it."""
     reference_checks: int = 0
     reference_failures: int = 0
+    tape: Tape | None = None
+    """Where everything received is written, if somebody records."""
 
 
 @dataclass(slots=True)
@@ -326,3 +331,4 @@ class Monitor:
     shard_count: int = 1
     first_attempts_made: bool = False
     history: History = field(default_factory=History)
+    tape: Tape | None = None

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from alpmon.telemetry import history
 from alpmon.telemetry.metrics import render
+from alpmon.telemetry.recorder import recordings
 from alpmon.telemetry.status import Status, status
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
 
@@ -100,6 +101,11 @@ class Pages:
         sampled = self._monitor.history.after(after)
         return web.Response(body=await self._aside(lambda: history.encode(sampled)), content_type="application/json")
 
+    async def recordings(self, _: web.Request) -> web.Response:
+        """The frames around trouble."""
+        body = await self._aside(lambda: msgspec.json.encode(recordings(self._monitor, self._wall())))
+        return web.Response(body=body, content_type="application/json")
+
     async def healthy(self, _: web.Request) -> web.Response:
         """Whether the event loop ticks."""
         return _verdict(self._monotonic() - self._monitor.last_tick <= HEALTHY_WITHIN_SECONDS, "healthy")
@@ -136,6 +142,7 @@ def create_app(
             web.get("/", pages.index),
             web.get("/metrics", pages.metrics),
             web.get("/api/v1/status", pages.status),
+            web.get("/api/v1/recordings", pages.recordings),
             web.get("/api/v1/history", pages.history),
             web.get("/-/healthy", pages.healthy),
             web.get("/-/ready", pages.ready),

@@ -19,7 +19,16 @@ from alpmon.web.app import HEALTHY_WITHIN_SECONDS, create_app
 from alpmon.web.server import ListenError, serve
 from tests.telemetry.records import STARTED_WALL, Clock, fresh_monitor
 
-PATHS = ("/", "/metrics", "/api/v1/status", "/api/v1/history", "/-/healthy", "/-/ready", "/config")
+PATHS = (
+    "/",
+    "/metrics",
+    "/api/v1/status",
+    "/api/v1/history",
+    "/api/v1/recordings",
+    "/-/healthy",
+    "/-/ready",
+    "/config",
+)
 
 
 class Web:

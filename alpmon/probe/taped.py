@@ -1,0 +1,217 @@
+"""What a connection goes through, written down as it happens: only in `alpmon record`, and in no other's way.
+
+Whatever the core is told is told to the tape as well, with the same clocks and in the same order, so that a replay
+tells the core the same. What belongs to an account is not written: of a private frame its type and its stamp.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from alpmon.core import protocol
+from alpmon.core.freshness import Source, TopicFreshness
+from alpmon.core.protocol import Flaw, Malformed, Private, Unknown
+from alpmon.core.session import Output, Session, State
+from alpmon.probe.intake import Intake
+from alpmon.telemetry import tape as entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alpmon.core.cadence import Cadence
+    from alpmon.core.freshness import Rule
+    from alpmon.probe.connection import ProbeConnection
+    from alpmon.telemetry.state import SessionEnd
+    from alpmon.telemetry.tape import Tape
+
+_PUBLIC_HEADS: Final = frozenset({b'["t",', b'["tk"', b'["p",', b'["d",', b'["r",'})
+_STAND_IN: Final = {
+    Flaw.INVALID_UTF8: b"\xff",
+    Flaw.INVALID_JSON: b"?",
+    Flaw.NOT_ARRAY: b"{}",
+    Flaw.BAD_SHAPE: b"[]",
+}
+"""For each flaw a frame that has it and says nothing."""
+_UNKNOWN_STAND_IN: Final = b'["?"]'
+_SETTLING: Final = (State.CONNECTING, State.WELCOMING, State.SUBSCRIBING)
+
+
+class LineTape:
+    """One connection's part of the tape."""
+
+    def __init__(self, tape: Tape, target: str, connection: str) -> None:
+        self._tape = tape
+        self._line = f"{target}/{connection}"
+        self._account = False
+
+    def held(self, topics: Sequence[str], *, account: bool) -> None:
+        """A worker begins with these topics, and the private channels or not."""
+        self._account = account
+        self._write(entries.Held, time.monotonic(), time.time(), True, topics=tuple(topics), account=account)
+
+    def opened(self, now: float, wall: float) -> None:
+        """The upgrade is done."""
+        self._write(entries.Open, now, wall, True)
+
+    def text(
+        self, payload: bytes | bytearray | memoryview, now: float, wall: float, *, secret: str, settling: bool
+    ) -> None:
+        """A text frame; `settling` until everything has its answer, `secret` the token in use."""
+        shown = bytes(payload)
+        establishing = False
+        if shown[:5] not in _PUBLIC_HEADS:
+            event = protocol.decode(shown)
+            establishing = settling and isinstance(event, protocol.Welcome | protocol.Ack | protocol.Error)
+            shown = _without_account(shown, event, account=self._account)
+            if secret:
+                shown = shown.replace(secret.encode(), b"***")
+        try:
+            written: dict[str, Any] = {"data": shown.decode()}
+        except UnicodeDecodeError:
+            written = {"base64": shown}
+        self._write(entries.Text, now, wall, establishing, size=len(payload), **written)
+
+    def binary(self, size: int, now: float, wall: float) -> None:
+        """A binary frame."""
+        self._write(entries.Binary, now, wall, size=size)
+
+    def ping(self, now: float, wall: float, answered: float) -> None:
+        """A WebSocket ping."""
+        self._write(entries.Ping, now, wall, answered=answered)
+
+    def pong(self, payload: bytes, now: float, wall: float) -> None:
+        """A WebSocket pong."""
+        self._write(entries.Pong, now, wall, payload=payload)
+
+    def tick(self, now: float, wall: float) -> None:
+        """A deadline was looked at."""
+        self._write(entries.Tick, now, wall)
+
+    def asked(self, what: str, now: float, topics: Sequence[str] = ()) -> None:
+        """The session was asked for something."""
+        self._write(entries.Asked, now, time.time(), what=what, topics=tuple(topics))
+
+    def lost(self, now: float) -> None:
+        """The socket is gone."""
+        self._write(entries.Lost, now, time.time())
+
+    def failed(self, reason: str, detail: str, now: float, wall: float) -> None:
+        """An attempt ended before the welcome."""
+        self._write(entries.Failed, now, wall, True, reason=reason, detail=detail)
+
+    def disconnected(self, end: SessionEnd, now: float) -> None:
+        """A session ended."""
+        how = {"initiator": end.initiator, "code": end.code, "reason": end.reason, "close_reason": end.close_reason}
+        self._write(entries.Disconnected, now, end.wall, True, **how)
+
+    def evidence(self, topic: str, source: Source, nothing_missed: bool | None, now: float) -> None:
+        """A source said something of a topic's silence."""
+        said: dict[str, Any] = {"topic": topic, "source": source, "nothing_missed": nothing_missed}
+        self._write(entries.Evidence, now, time.time(), **said)
+
+    def _write(
+        self, kind: Callable[..., entries.AnyEntry], now: float, wall: float, establishing: bool = False, **more: Any
+    ) -> None:
+        self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
+
+
+def _without_account(payload: bytes, event: protocol.Event, *, account: bool) -> bytes:
+    """The frame, or on an account's connection one that is read alike and tells nothing of the account."""
+    if isinstance(event, Private):
+        return msgspec.json.encode(msgspec.json.decode(payload)[:2])
+    if account and isinstance(event, Unknown):
+        return _UNKNOWN_STAND_IN
+    if account and isinstance(event, Malformed):
+        return _STAND_IN[event.flaw]
+    return payload
+
+
+class TapedSession(Session):
+    """A session that writes down what it is asked for from our side."""
+
+    def __init__(self, tape: LineTape, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tape = tape
+        tape.held(self.topics, account=kwargs.get("authenticate", False))
+
+    def add(self, topics: Sequence[str], now: float) -> list[Output]:
+        """As a session does."""
+        self._tape.asked("add", now, topics)
+        return super().add(topics, now)
+
+    def remove(self, topics: Sequence[str], now: float) -> list[Output]:
+        """As a session does."""
+        self._tape.asked("remove", now, topics)
+        return super().remove(topics, now)
+
+    def reauthenticate(self, now: float) -> list[Output]:
+        """As a session does."""
+        self._tape.asked("reauthenticate", now)
+        return super().reauthenticate(now)
+
+
+class TapedIntake(Intake):
+    """An intake that writes down what it is told before it takes it in."""
+
+    def __init__(self, tape: LineTape, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tape = tape
+
+    def opened(self, connection: ProbeConnection, now: float, wall: float) -> None:
+        """As an intake does."""
+        self._tape.opened(now, wall)
+        super().opened(connection, now, wall)
+
+    def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float) -> None:
+        """As an intake does."""
+        settling = self.session.state in _SETTLING
+        self._tape.text(payload, now, wall, secret=self._token(), settling=settling)
+        super().text(payload, now, wall)
+
+    def binary(self, size: int, now: float, wall: float) -> None:
+        """As an intake does."""
+        self._tape.binary(size, now, wall)
+        super().binary(size, now, wall)
+
+    def protocol_ping(self, payload: bytes, now: float, wall: float, answered: float) -> None:
+        """As an intake does."""
+        self._tape.ping(now, wall, answered)
+        super().protocol_ping(payload, now, wall, answered)
+
+    def protocol_pong(self, payload: bytes, now: float, wall: float) -> None:
+        """As an intake does."""
+        self._tape.pong(payload, now, wall)
+        super().protocol_pong(payload, now, wall)
+
+    def lost(self, now: float) -> None:
+        """As an intake does."""
+        self._tape.lost(now)
+        super().lost(now)
+
+    def tick(self, now: float, wall: float) -> None:
+        """As an intake does."""
+        self._tape.tick(now, wall)
+        super().tick(now, wall)
+
+
+class TapedFreshness(TopicFreshness):
+    """A topic's freshness that writes down what others say of its silence, once where they only repeat themselves."""
+
+    __slots__ = ("_said", "_tape", "_topic")
+
+    def __init__(self, tape: LineTape, topic: str, rule: Rule, now: float, cadence: Cadence | None = None) -> None:
+        super().__init__(rule, now, cadence)
+        self._tape = tape
+        self._topic = topic
+        self._said: dict[Source, tuple[float, bool | None]] = {}
+
+    def evidence(self, now: float, nothing_missed: bool | None, source: Source = Source.SIBLINGS) -> None:
+        """As freshness does."""
+        said = self._seed, nothing_missed
+        if self._said.get(source) != said:
+            self._said[source] = said
+            self._tape.evidence(self._topic, source, nothing_missed, now)
+        super().evidence(now, nothing_missed, source)

@@ -1,0 +1,327 @@
+"""Recorded, then replayed: the verdicts are those of the live run, and the same each time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from alpmon.cli import main
+from alpmon.config import parse, show
+from alpmon.core.protocol import Dialect
+from alpmon.exchange import Exchange, Settings
+from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
+from alpmon.exchange.scenario import Scenario, load, play
+from alpmon.probe.replay import Replay
+from alpmon.service import Service
+from alpmon.telemetry.tape import AnyEntry, Evidence, Tape, Text, read
+from tests.integration.harness import TARGET, configuration, target, until
+from tests.integration.prometheus import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from alpmon.config import Config
+    from alpmon.telemetry.state import ConnectionRecord, Monitor
+    from tests.conftest import StartExchange
+
+PACE = 25.0
+FIRST_FIVE_MINUTES = 300.0
+TOPICS = ["ticker.*", "trade.*", "market_depth.BTC_USDT", "market_depth.ETH_USDT", "diff.BTC_USDT"]
+
+
+def paced(seconds: float) -> str:
+    """A duration at the pace of the test."""
+    return f"{round(seconds / PACE * 1000)}ms"
+
+
+def demo_like(url: str, **more: Any) -> dict[str, Any]:
+    """The demo's target, at the pace of the test."""
+    return {
+        "name": TARGET,
+        "url": url,
+        "topics": TOPICS,
+        "timeouts": {"ack": paced(50)},
+        "ack_probe_interval": paced(5),
+        "rtt_interval": paced(5),
+        "reconnect": {"initial": paced(1), "max": paced(10)},
+        "freshness": {
+            "default": {"silent_after": paced(60), "floor": paced(5), "ceiling": paced(120)},
+            "overrides": [{"topics": "trade.*", "mode": "fixed", "after": paced(15)}],
+        },
+        **more,
+    }
+
+
+class Recorded:
+    """A monitor with a tape."""
+
+    def __init__(self, path: Path, config: Config, **tape: Any) -> None:
+        self.path = path
+        self.tape = Tape(path, show(config), "0", time.monotonic(), time.time(), **tape)
+        self.service = Service(config, Random(1), tape=self.tape)
+
+    @property
+    def monitor(self) -> Monitor:
+        return self.service.monitor
+
+    def connection(self, label: str = "0-0") -> ConnectionRecord:
+        return self.monitor.targets[TARGET].connections[label]
+
+    async def __aenter__(self) -> Recorded:
+        await self.service.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.service.__aexit__(*error)
+        self.tape.close()
+
+
+def retold(path: Path, config: Config | None = None) -> tuple[str, Monitor]:
+    """What a replay says, and the state that it ends in."""
+    lines: list[str] = []
+    header = next(read(path))
+    replay = Replay(config or parse(header.config, "header", {}), lines.append)  # type: ignore[union-attr]
+    replay.run(read(path))
+    return "\n".join(lines), replay.monitor
+
+
+def verdicts(monitor: Monitor) -> dict[str, Any]:
+    """Everything that alerts are made of, after the end: no clock is needed any more."""
+    return {
+        f"{name}/{record.label}": {
+            "topics": {
+                topic.topic: None
+                if topic.freshness is None
+                else (topic.messages, topic.freshness.episodes(0.0), topic.freshness.stale_seconds(0.0))
+                for topic in record.topics.values()
+            },
+            "interarrival": {topic.topic: topic.interarrival.counts for topic in record.topics.values()},
+            "disconnects": record.disconnects,
+            "failures": record.failures,
+            "frames": (record.data_frames, record.frames, record.malformed, record.unrouted),
+            "errors": record.error_frames,
+            "requests": (record.requests, record.request_failures),
+            "pings": record.pings,
+            "sessions": record.session_duration.counts,
+            "anomalies": {channel: seen.anomalies for channel, seen in record.channels.items()},
+            "lag": {channel: seen.lag.counts for channel, seen in record.channels.items()},
+        }
+        for name, target in monitor.targets.items()
+        for record in target.connections.values()
+    }
+
+
+@pytest.mark.parametrize("dialect", [Dialect.OBSERVED, Dialect.DOCUMENTED])
+async def test_the_demos_first_five_minutes_replayed_twice_give_the_verdicts_of_the_live_run(
+    tmp_path: Path, dialect: Dialect
+) -> None:
+    """Every fault of the demo at 25 times its pace: counts, episodes and stale seconds to the last bit."""
+    demo = load("demo")
+    settings = Settings(
+        dialect=dialect, seed=1, rate=PACE, ping_interval_seconds=20 / PACE, ping_timeout_seconds=30 / PACE
+    )
+    async with Exchange(settings) as exchange:
+        config = parse(configuration(demo_like(exchange.url)), "test.yaml", {})
+        async with Recorded(tmp_path / "demo.jsonl", config) as recorded:
+            playing = asyncio.create_task(play(exchange, Scenario(demo.description, demo.steps), pace=PACE))
+            await asyncio.wait([playing], timeout=FIRST_FIVE_MINUTES / PACE)
+            playing.cancel()
+    live = verdicts(recorded.monitor)
+    said, replayed = retold(recorded.path)
+    assert verdicts(replayed) == live
+    assert retold(recorded.path)[0] == said
+    record = recorded.connection()
+    assert record.disconnects.total() >= 4, "the demo showed too little"
+    assert sum(topic.freshness.episodes(0.0) for topic in record.topics.values() if topic.freshness) >= 3
+    for words in ("trade.*: live -> stale", "disconnected by server: 1012", "attempt failed: http_status"):
+        assert words in said
+
+
+@pytest.fixture
+async def recorded(start_exchange: StartExchange, tmp_path: Path) -> AsyncIterator[tuple[Exchange, Recorded]]:
+    """A quiet exchange and a monitor on it, recorded, with one topic that goes stale soon."""
+    exchange = await start_exchange()
+    overrides = [{"topics": "trade.*", "mode": "fixed", "after": "300ms"}]
+    watched = target(exchange.url, ["trade.*", "ticker.*"], freshness={"overrides": overrides})
+    config = parse(configuration(watched), "test.yaml", {})
+    async with Recorded(tmp_path / "x.jsonl.gz", config) as recorded:
+        await until(lambda: recorded.connection().state.value == "live")
+        yield exchange, recorded
+
+
+def stale_episodes(record: ConnectionRecord, topic: str = "trade.*") -> int:
+    """So far."""
+    freshness = record.topics[topic].freshness
+    assert freshness is not None
+    return freshness.episodes(time.monotonic())
+
+
+async def test_thresholds_can_be_tuned_on_a_recording(recorded: tuple[Exchange, Recorded]) -> None:
+    """The same frames, judged by another configuration."""
+    exchange, recording = recorded
+    trade = '["t",1790139142,{},"BTC_USDT","1","1","buy"]'
+    for number in (1, 2):
+        exchange.send(Payload(text=trade.format(number)))
+        await until(lambda number=number: stale_episodes(recording.connection()) == number)  # type: ignore[misc]
+    await recording.service.__aexit__(None, None, None)
+    recording.tape.close()
+    said, _ = retold(recording.path)
+    assert said.count("trade.*: live -> stale, threshold 0.300 s") == 2
+    patient = target(exchange.url, ["trade.*"], freshness={"default": {"mode": "fixed", "after": "1h"}})
+    said, monitor = retold(recording.path, parse(configuration(patient), "test.yaml", {}))
+    assert "stale" not in said
+    assert monitor.targets[TARGET].connections["0-0"].topics["trade.*"].messages == 2
+
+
+async def test_an_incident_shows_in_the_recordings(recorded: tuple[Exchange, Recorded]) -> None:
+    """Over HTTP: what was wrong, and the frames before it."""
+    exchange, recording = recorded
+    exchange.send(Payload(text='["t",1790139142,7,"BTC_USDT","1","1","buy"]'))
+    exchange.send(Payload(text="not json"))
+    await until(lambda: recording.connection().malformed.total() == 1)
+    exchange.faults.add(Abort())
+    await until(lambda: recording.connection().disconnects.total() == 1)
+    code = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+    url = f"{recording.service.url}/api/v1/recordings"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    (connection,) = json.loads(out)["connections"]
+    troubles = {trouble["kind"]: trouble for trouble in connection["troubles"]}
+    assert troubles["malformed"]["reason"] == "invalid_json"
+    assert [frame["text"] for frame in troubles["malformed"]["frames"]][-2:] == [
+        '["t",1790139142,7,"BTC_USDT","1","1","buy"]',
+        "not json",
+    ]
+    assert troubles["disconnected"]["reason"] == "connection_lost"
+    assert troubles["disconnected"]["client_id"] == exchange.ledger.connections[0].client_id
+
+
+async def test_nothing_of_an_account_reaches_the_file(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """Neither the token, nor a balance, nor a frame that may hold one; and the verdicts stay the same."""
+    exchange = await start_exchange()
+    token = tmp_path / "token"
+    token.write_text("s3cret-token")
+    watched = target(exchange.url, ["trade.*"], auth={"token_file": str(token)})
+    config = parse(configuration(watched), "test.yaml", {})
+    async with Recorded(tmp_path / "x.jsonl", config) as recording:
+        await until(lambda: any(entry.authenticated for entry in exchange.ledger.connections))
+        frames = (
+            '["w",1790139142,1,"spot","BTC","98765.4321",null]',
+            '["balance",1790139142,"98765.4321"]',
+            '["w","98765.4321"]',
+            '["error",1790139142,"bad token s3cret-token","auth"]',
+        )
+        for frame in frames:
+            exchange.send(Payload(text=frame))
+        await until(lambda: recording.connection().error_frames.total() == 1)
+    written = (tmp_path / "x.jsonl").read_text()
+    assert "98765.4321" not in written
+    assert "s3cret-token" not in written
+    _, replayed = retold(tmp_path / "x.jsonl")
+    assert verdicts(replayed) == verdicts(recording.monitor)
+    assert recording.connection().topics["wallet"].messages == 1
+
+
+async def test_what_siblings_say_is_part_of_the_recording(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """A silence that a sibling vouches for is quiet in the replay as well."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    freshness = {"default": {"mode": "fixed", "after": "1s"}}
+    watched = target(exchange.url, ["trade.*", "ticker.*"], redundancy=2, freshness=freshness)
+    config = parse(configuration(watched), "test.yaml", {})
+    async with Recorded(tmp_path / "x.jsonl", config) as recording:
+        for label in ("0-0", "0-1"):
+            await until(lambda label=label: recording.connection(label).topics["trade.*"].messages > 0)  # type: ignore[misc]
+        exchange.faults.add(Mute(topic="trade.*"))
+        freshness_of = recording.connection().topics["trade.*"].freshness
+        assert freshness_of is not None
+        await until(lambda: freshness_of.state(time.monotonic()).value == "quiet")
+        exchange.faults.add(Freeze())
+    entries: list[AnyEntry] = list(read(recording.path))
+    assert any(isinstance(entry, Evidence) and entry.nothing_missed for entry in entries)
+    said, replayed = retold(recording.path)
+    assert verdicts(replayed) == verdicts(recording.monitor)
+    assert "-> quiet" in said
+
+
+async def test_a_recording_that_lost_its_beginning_is_judged_from_there(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """Each part says how its connections got where they are."""
+    exchange = await start_exchange()
+    config = parse(configuration(target(exchange.url, ["trade.*"])), "test.yaml", {})
+    path = tmp_path / "x.jsonl"
+    async with Recorded(path, config, part_bytes=20_000, parts=2) as recording:
+        await until(lambda: recording.connection().state.value == "live")
+        await exchange.burst(2000, {"trade.*": 1.0})
+        await until(lambda: recording.connection().data_frames == 2000)
+    kept = sum(isinstance(entry, Text) and '["t"' in entry.data for entry in read(path))
+    assert 0 < kept < 2000
+    said, replayed = retold(path)
+    record = replayed.targets[TARGET].connections["0-0"]
+    assert record.topics["trade.*"].messages == kept
+    assert record.unrouted == 0
+    assert "disconnected by client: 1001 shutdown" in said
+
+
+def run(*arguments: str) -> Any:
+    """One command."""
+    return CliRunner().invoke(main, list(arguments))
+
+
+async def test_record_and_replay_as_commands(
+    start_exchange: StartExchange, tmp_path: Path, wait_for_line: Callable[..., Any]
+) -> None:
+    """`record` serves like `run` and ends with 0; `replay` says the same twice."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    config = tmp_path / "alpmon.yaml"
+    config.write_text(configuration(target(exchange.url, ["trade.*"]), listen=f"127.0.0.1:{free_port()}"))
+    path = tmp_path / "x.jsonl"
+    command = ["-m", "alpmon", "record", str(path), "--config", str(config)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
+    try:
+        await wait_for_line(process, '"after": "live"')
+        await until(lambda: exchange.ledger.connections[0].data.frames >= 10)
+        process.terminate()
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors
+    first, second = run("replay", str(path)), run("replay", str(path))
+    assert first.exit_code == 0, first.output
+    assert first.output == second.output
+    assert "disconnected by client: 1001 shutdown" in first.output
+    assert f"{TARGET}/0-0: " in first.output
+
+
+@pytest.fixture
+def wait_for_line() -> Callable[..., Any]:
+    """Reads a process's stderr up to a line."""
+
+    async def wait(process: asyncio.subprocess.Process, words: str) -> None:
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            while words not in (line := (await process.stderr.readline()).decode()):
+                assert line, "ended without saying so"
+
+    return wait
+
+
+def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
+    """With 2, and why."""
+    missing = run("replay", str(tmp_path / "none"))
+    assert (missing.exit_code, "No such file" in missing.output) == (2, True)
+    garbage = tmp_path / "x"
+    garbage.write_text("nonsense\n")
+    assert run("replay", str(garbage)).exit_code == 2
+    nowhere = run("record", str(tmp_path / "no" / "x"))
+    assert (nowhere.exit_code, "cannot write" in nowhere.output) == (2, True)

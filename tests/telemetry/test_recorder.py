@@ -1,0 +1,173 @@
+"""The rings of frames: what is kept, what pushes out what, and what is never shown."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpmon.core.freshness import Mode, Rule, TopicFreshness
+from alpmon.core.protocol import FrameKind
+from alpmon.core.session import State
+from alpmon.telemetry.recorder import (
+    FRAMES,
+    MAX_FRAME_BYTES,
+    MAX_TROUBLE_BYTES,
+    TROUBLES_OF_A_KIND,
+    WINDOW_SECONDS,
+    Lookout,
+    Recorder,
+    Recordings,
+    Trouble,
+    recordings,
+)
+from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
+
+WALL = 1_790_139_140.0
+
+
+def texts(recorder: Recorder) -> list[bytes]:
+    """What is kept of the last frames."""
+    return [frame.payload for frame in recorder.recent()]
+
+
+def offer(recorder: Recorder, payload: bytes, now: float) -> None:
+    """A data frame, as the intake offers it."""
+    if now >= recorder.due:
+        recorder.keep(payload, now, WALL + now)
+
+
+def monitor_with(record: ConnectionRecord) -> Monitor:
+    """A monitor of one connection."""
+    monitor = Monitor(started_wall=WALL)
+    monitor.targets["t"] = TargetRecord("t", "ws://x/ws", connections={record.label: record})
+    return monitor
+
+
+def test_at_the_exchanges_pace_every_frame_is_kept() -> None:
+    """The last ones, in order."""
+    recorder = Recorder()
+    for number in range(100):
+        offer(recorder, b"%d" % number, number * 0.3)
+    assert texts(recorder) == [b"%d" % number for number in range(100 - FRAMES, 100)]
+
+
+def test_a_burst_keeps_a_ring_full_and_leaves_the_rest_of_the_window() -> None:
+    """Many frames of one read: the first of them, and then again from the next window on."""
+    recorder = Recorder()
+    for number in range(1000):
+        offer(recorder, b"%d" % number, 5.0)
+    assert texts(recorder) == [b"%d" % number for number in range(FRAMES)]
+    offer(recorder, b"next", 5.0 + WINDOW_SECONDS * 1.01)
+    assert texts(recorder)[-1] == b"next"
+
+
+def test_a_long_frame_is_cut_and_its_size_is_told() -> None:
+    """Four megabytes a frame are no memory to spend on a memory."""
+    recorder = Recorder()
+    offer(recorder, b"x" * 100_000, 1.0)
+    (frame,) = recorder.recent()
+    assert (len(frame.payload), frame.size) == (MAX_FRAME_BYTES, 100_000)
+
+
+def test_success_never_evicts_a_failure() -> None:
+    """A day of good frames after it."""
+    recorder = Recorder()
+    offer(recorder, b"before", 1.0)
+    recorder.trouble(Trouble.DISCONNECTED, "close_frame", "code 1012", "client", WALL)
+    for number in range(10_000):
+        offer(recorder, b"good", 2.0 + number)
+    (incident,) = recorder.incidents()
+    assert [frame.payload for frame in incident.frames] == [b"before"]
+
+
+def test_a_flood_of_one_kind_evicts_no_other_kind() -> None:
+    """The newest of each kind stay."""
+    recorder = Recorder()
+    recorder.trouble(Trouble.DISCONNECTED, "close_frame", "", "", WALL)
+    for number in range(100):
+        recorder.trouble(Trouble.MALFORMED, f"reason {number}", "", "", WALL + number)
+    kinds = [incident.kind for incident in recorder.incidents()]
+    assert kinds == [Trouble.DISCONNECTED, *[Trouble.MALFORMED] * TROUBLES_OF_A_KIND]
+    assert recorder.incidents()[-1].reason == "reason 99"
+
+
+def test_the_same_again_soon_is_counted_and_not_kept() -> None:
+    """Else a frame that cannot be read, sent all day long, would be all that there is to see."""
+    recorder = Recorder()
+    for number in range(50):
+        recorder.trouble(Trouble.MALFORMED, "binary", "", "", WALL + number * 0.1)
+    (incident,) = recorder.incidents()
+    assert (incident.repeats, incident.wall) == (49, WALL)
+    recorder.trouble(Trouble.MALFORMED, "binary", "", "", WALL + 60.0)
+    assert len(recorder.incidents()) == 2
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Trouble)), st.integers(0, 5), st.integers(0, 8000)), max_size=120))
+def test_memory_is_bounded_in_bytes(events: list[tuple[Trouble, int, int]]) -> None:
+    """Whatever comes; and the newest trouble is always there."""
+    recorder = Recorder()
+    for number, (kind, reason, size) in enumerate(events):
+        for frame in range(FRAMES):
+            offer(recorder, b"x" * size, number * 20.0 + frame)
+        recorder.trouble(kind, str(reason), "", "", WALL + number * 20.0)
+        assert recorder.incidents()[-1].wall == WALL + number * 20.0
+        assert sum(incident.bytes for incident in recorder.incidents()) <= MAX_TROUBLE_BYTES
+        assert sum(len(frame.payload) for frame in recorder.recent()) <= FRAMES * MAX_FRAME_BYTES
+
+
+def test_nothing_of_an_account_is_kept() -> None:
+    """Private frames, and what cannot be told from one; the server's own words stay, without the token."""
+    recorder = Recorder()
+    recorder.keep_other(FrameKind.DATA, b'["w",1,2,3,"BTC","100"]', WALL, secret="tok3n", account=True)
+    recorder.keep_other(FrameKind.UNKNOWN, b'["ww",1,"100"]', WALL, secret="tok3n", account=True)
+    recorder.keep_other(FrameKind.MALFORMED, b'["w","100"]', WALL, secret="tok3n", account=True)
+    recorder.keep_other(FrameKind.ERROR, b'["error",1,"bad token tok3n"]', WALL, secret="tok3n", account=True)
+    assert texts(recorder) == [b"(private)"] * 3 + [b'["error",1,"bad token ***"]']
+    assert [frame.size for frame in recorder.recent()] == [23, 14, 11, 29]
+
+
+def test_a_private_frame_is_not_kept_without_an_account_either() -> None:
+    """A server that sends what was not asked for."""
+    recorder = Recorder()
+    recorder.keep_other(FrameKind.DATA, b'["w",1,2]', WALL, secret="", account=False)
+    recorder.keep_other(FrameKind.MALFORMED, b"not json", WALL, secret="", account=False)
+    assert texts(recorder) == [b"(private)", b"not json"]
+
+
+def test_the_lookout_finds_stale_topics_and_new_anomalies_once() -> None:
+    """What no frame tells: each episode, each second with something new."""
+    record = ConnectionRecord("0-0", State.LIVE)
+    freshness = TopicFreshness(Rule(Mode.FIXED, after=10.0))
+    record.topics["trade.*"] = TopicRecord("trade.*", freshness)
+    freshness.up(0.0)
+    freshness.acknowledged(0.0)
+    lookout = Lookout(monitor_with(record))
+    for now in (1.0, 9.0):
+        lookout.look(now, WALL + now)
+    assert record.recorder.incidents() == []
+    for now in (11.0, 12.0, 13.0):
+        lookout.look(now, WALL + now)
+    (incident,) = record.recorder.incidents()
+    assert (incident.kind, incident.reason) == (Trouble.STALE, "trade.*")
+    assert incident.detail == "trade.* is stale, 11.0 s old"
+    next(iter(record.channels.values())).anomalies["crossed_book"] += 3
+    lookout.look(14.0, WALL + 14.0)
+    lookout.look(40.0, WALL + 40.0)
+    assert [incident.kind for incident in record.recorder.incidents()] == [Trouble.STALE, Trouble.ANOMALY]
+    assert record.recorder.incidents()[-1].repeats == 0
+
+
+def test_the_answer_is_text_whatever_the_bytes_are() -> None:
+    """And a token that looks like one is masked wherever it stands."""
+    record = ConnectionRecord("0-0", State.LIVE)
+    record.recorder.keep_other(FrameKind.MALFORMED, b"\xff\x00abc", WALL, secret="", account=False)
+    jwt = "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"
+    record.recorder.keep_other(FrameKind.ERROR, f'["error",1,"{jwt}"]'.encode(), WALL, secret="", account=False)
+    record.recorder.trouble(Trouble.ERROR, "other", jwt, "client", WALL)
+    body = msgspec.json.encode(recordings(monitor_with(record), WALL))
+    shown = msgspec.json.decode(body, type=Recordings).connections[0]
+    assert [frame.text for frame in shown.recent] == ["\\xff\x00abc", '["error",1,"***"]']
+    assert shown.troubles[0].detail == "***"
+    assert shown.troubles[0].client_id == "client"
+    assert jwt.encode() not in body
