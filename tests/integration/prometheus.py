@@ -51,17 +51,21 @@ def free_port() -> int:
         return port
 
 
-def configuration(targets: list[str]) -> str:
-    """What to scrape; JSON is YAML."""
+def configuration(targets: list[str], **more: Any) -> str:
+    """What to scrape, and what else to do; JSON is YAML."""
     job = {"job_name": "alpmon", "static_configs": [{"targets": targets}]}
-    return json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]})
+    pace = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    return json.dumps({"global": pace, "scrape_configs": [job], **more})
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, *targets: str) -> AsyncIterator[Prometheus]:
-    """A Prometheus that scrapes these `host:port`s each second; the first time about five seconds after its start."""
+async def prometheus(folder: Path, *targets: str, **more: Any) -> AsyncIterator[Prometheus]:
+    """A Prometheus that scrapes these `host:port`s each second; the first time about five seconds after its start.
+
+    `more` are further sections of its configuration.
+    """
     program, port = require_tool("prometheus"), free_port()
-    (folder / "prometheus.yml").write_text(configuration(list(targets)))
+    (folder / "prometheus.yml").write_text(configuration(list(targets), **more))
     with (folder / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             program,

@@ -1,0 +1,319 @@
+"""From a fault to the person: a real Prometheus, a real Alertmanager and the shipped rules, a minute in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alpmon.core.protocol import Dialect
+from alpmon.exchange.faults import (
+    Abort,
+    Close,
+    CrossBook,
+    DelayAcks,
+    DelayData,
+    DropPings,
+    Fault,
+    Garbage,
+    Mute,
+    Payload,
+    RefuseUpgrades,
+    Skew,
+)
+from grafana.source.rules import rules, variables
+from tests.integration.alerting import Told, alertmanager, faster, webhook
+from tests.integration.harness import Monitored, monitoring, target
+from tests.integration.prometheus import prometheus
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alpmon.exchange import Exchange
+    from tests.conftest import StartExchange
+
+WITHIN_SECONDS = 60.0
+BOOK = "market_depth.BTC_USDT"
+BURN = "AlpmonErrorBudgetBurn"
+VARIABLES = {
+    "reference_divergence_seconds": 1.5,  # the monitor's own figure, which does not run at the rules' pace
+    "monitor_slow_ratio": 10,  # how busy the machine of the tests is proves nothing
+    "pong_slow_share": 2,
+}
+CONNECTION = {"job": "alpmon", "connection": "0-0"}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One alert: a piece of its description, and its labels beyond the target's name and `CONNECTION`; "" for none."""
+
+    name: str
+    text: str
+    severity: str = "warning"
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A target with an exchange of its own: what is done to it, and which alerts that sets off; no others may come.
+
+    Attributes:
+        faults: made when all is well, and lifted when all alerts have fired; the alerts must resolve then.
+        closes: how many sessions are closed, one after the other.
+        sends: a frame to send.
+        burns: whether the target's error budget burns as well.
+    """
+
+    alerts: tuple[Expected, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    closes: int = 0
+    sends: str = ""
+    dialect: Dialect = Dialect.OBSERVED
+    topics: tuple[str, ...] = ("trade.*", BOOK)
+    config: dict[str, Any] = field(default_factory=dict)
+    market: dict[str, Any] = field(default_factory=dict)
+    burns: bool = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether the trouble is over after the faults."""
+        return bool(self.faults or self.closes or self.sends)
+
+
+def topic_is(after: str, topics: str = "trade.*") -> dict[str, Any]:
+    """Freshness with a short fixed threshold for some topics, and one that nothing reaches for the others."""
+    override = {"topics": topics, "mode": "fixed", "after": after}
+    return {"freshness": {"default": {"mode": "fixed", "after": "5m", "silent_after": "5s"}, "overrides": [override]}}
+
+
+TRADES = {"topic": "trade.*"}
+CASES = {
+    "observed": Case(),
+    "documented": Case(dialect=Dialect.DOCUMENTED),
+    "muted": Case(
+        (Expected("AlpmonFeedStale", "trade.* of muted (connection 0-0) has delivered nothing ", "critical", TRADES),),
+        (Mute(topic="trade.*"),),
+        config=topic_is("3s"),
+        burns=True,
+    ),
+    "silent": Case(
+        (
+            Expected(
+                "AlpmonFeedSilent",
+                "diff.BTC_USDT of silent (connection 0-0) was acknowledged ",
+                labels={"topic": "diff.BTC_USDT"},
+            ),
+        ),
+        topics=("trade.*", "diff.BTC_USDT"),
+        burns=True,
+    ),
+    "late": Case(
+        (Expected("AlpmonSubscribeAckSlow", "requests to late (connection 0-0) were acknowledged later than 0.5s"),),
+        (DelayAcks(by=0.7),),
+        config={"ack_probe_interval": "500ms"},
+    ),
+    "unknown": Case(
+        (
+            Expected(
+                "AlpmonSubscribeRejected",
+                "market_depth.NOPE_USDT of unknown (connection 0-0) was refused",
+                labels={"topic": "market_depth.NOPE_USDT"},
+            ),
+        ),
+        topics=("trade.*", "market_depth.NOPE_USDT"),
+    ),
+    "garbled": Case(
+        (Expected("AlpmonMalformedFrames", "frames of garbled (connection 0-0) in the last 10 minutes"),), (Garbage(),)
+    ),
+    "erring": Case(
+        (
+            Expected(
+                "AlpmonErrorFrames",
+                "erring (connection 0-0) sent ",
+                labels={"reason": "other"},
+            ),
+        ),
+        sends='["error",1790139264,"Something went wrong"]',
+    ),
+    "refusing": Case(
+        (
+            Expected(
+                "AlpmonConnectionDown",
+                "Connection 0-0 of refusing is down, with 2 topics. It was last seen up at ",
+                "critical",
+            ),
+            Expected(
+                "AlpmonReconnectFailing",
+                "to connect to refusing (connection 0-0) failed with http_status in the last 10 minutes",
+                labels={"reason": "http_status"},
+            ),
+        ),
+        (RefuseUpgrades(status=503), Abort()),
+        burns=True,
+    ),
+    "flapping": Case(
+        (Expected("AlpmonConnectionFlapping", "Most were ended by server with close_frame, code 1012."),), closes=6
+    ),
+    "unpinged": Case(
+        (Expected("AlpmonPingOverdue", "Its welcome promised one every 2s."),),
+        (DropPings(),),
+        dialect=Dialect.DOCUMENTED,
+        market={"ping_interval_seconds": 2.0, "ping_timeout_seconds": 60.0},
+    ),
+    "crossed": Case(
+        tuple(
+            Expected(
+                "AlpmonFeedAnomalies",
+                f"market_depth of crossed (connection 0-0) showed {kind}.",
+                labels={"channel": "market_depth", "kind": kind},
+            )
+            for kind in ("crossed_book", "unsorted_book")
+        ),
+        (CrossBook(),),
+    ),
+    "delayed": Case(
+        (
+            Expected(
+                "AlpmonFeedLagging",
+                "of the trade messages of delayed (connection 0-0) arrived more than 2.0s after",
+                "critical",
+                {"channel": "trade"},
+            ),
+        ),
+        (DelayData(topic="trade.*", by=3.0),),
+        dialect=Dialect.DOCUMENTED,
+    ),
+    "skewed": Case(
+        (Expected("AlpmonClockOffset", "The exchange's is ahead.", labels={"connection": ""}),),
+        (Skew(by=5.0),),
+        dialect=Dialect.DOCUMENTED,
+        config={"ack_probe_interval": "500ms"},
+    ),
+    "deaf": Case(
+        (Expected("AlpmonMissedMessages", "Connection 0-0 of deaf missed ", labels=TRADES),),
+        (Mute(topic="trade.*", connections="first"),),
+        config={"redundancy": 2},
+    ),
+    "diverged": Case(
+        (
+            Expected("AlpmonFeedStale", "trade.* of diverged (connection 0-0) ", "critical", TRADES),
+            Expected(
+                "AlpmonFeedDivergedFromReference", "REST has shown news on trade.* of diverged for ", "critical", TRADES
+            ),
+        ),
+        (Mute(topic="trade.*"),),
+        config=topic_is("3s"),
+        burns=True,
+    ),
+}
+
+
+@pytest.mark.slow
+async def test_each_fault_pages_with_its_own_alerts_which_resolve_and_the_healthy_targets_page_nobody(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """Name, labels and text of each, through the shipped rules and the shipped Alertmanager configuration."""
+    exchanges = {name: await exchange_of(start_exchange, case) for name, case in CASES.items()}
+    targets = [target_of(name, case, exchanges[name]) for name, case in CASES.items()]
+    (tmp_path / "rules.yaml").write_text(faster(rules(variables(VARIABLES))))
+    async with (
+        monitoring(*targets) as monitored,
+        webhook() as (url, told),
+        alertmanager(tmp_path, url) as address,
+        prometheus(tmp_path, monitored.service.url.removeprefix("http://"), **alerting(address)) as server,
+    ):
+        await server.until(f'count(alpmon_connection_state{{alpmon_connection_state="live"}} == 1) == {len(CASES) + 1}')
+        lift = [begin(case, exchanges[name]) for name, case in CASES.items()]
+        for name, case in CASES.items():
+            await close_again_and_again(case.closes, exchanges[name], monitored, name)
+        await eventually(lambda: all(missing(told, name) == [] for name in CASES), WITHIN_SECONDS)
+        assert unexpected(told) == []
+        for end in lift:
+            end()
+        await eventually(lambda: still_firing(told) == [], WITHIN_SECONDS)
+        assert told.about("observed") == told.about("documented") == []
+
+
+def alerting(address: str) -> dict[str, Any]:
+    """What Prometheus needs beyond what to scrape."""
+    managers = [{"static_configs": [{"targets": [address]}]}]
+    return {"rule_files": ["rules.yaml"], "alerting": {"alertmanagers": managers}}
+
+
+async def exchange_of(start: StartExchange, case: Case) -> Exchange:
+    """An exchange that is well, ten times as busy as the real one."""
+    return await start(dialect=case.dialect, **{"market": True, "rate": 10.0, **case.market})
+
+
+def target_of(name: str, case: Case, exchange: Exchange) -> dict[str, Any]:
+    """The target's configuration."""
+    reference = {"reference": {"url": exchange.rest_url, "interval": "1s"}} if name == "diverged" else {}
+    return target(exchange.url, list(case.topics), name=name, **topic_is("5m"), **reference) | case.config
+
+
+def begin(case: Case, exchange: Exchange) -> Callable[[], None]:
+    """Bring the trouble about; returns what ends it."""
+    if case.sends:
+        exchange.send(Payload(text=case.sends))
+    ids = [exchange.faults.add(fault) for fault in case.faults]
+
+    def end() -> None:
+        for fault in ids:
+            exchange.faults.lift(fault)
+
+    return end
+
+
+async def close_again_and_again(times: int, exchange: Exchange, monitored: Monitored, name: str) -> None:
+    """Close each session as soon as it is up."""
+    record = monitored.service.monitor.targets[name].connections["0-0"]
+    for ended in range(1, times + 1):
+        await eventually(lambda: record.up, WITHIN_SECONDS)
+        exchange.faults.add(Close(code=1012))
+        await eventually(lambda ended=ended: record.session_duration.count == ended, WITHIN_SECONDS)  # type: ignore[misc]
+
+
+def matches(expected: Expected, labels: dict[str, str], name: str) -> bool:
+    """Whether these are the alert's labels, every one of them."""
+    named = {"alertname": expected.name, "severity": expected.severity, "target": name}
+    wanted = {key: value for key, value in {**CONNECTION, **expected.labels, **named}.items() if value}
+    return {key: value for key, value in labels.items() if key != "instance"} == wanted
+
+
+def missing(told: Told, name: str) -> list[str]:
+    """What has not fired yet about a target, or fired with another text."""
+    case = CASES[name]
+    absent = [
+        alert.name
+        for alert in case.alerts
+        if not any(
+            matches(alert, dict(labels), name) and alert.text in told.first[labels]["description"]
+            for labels in told.about(name)
+        )
+    ]
+    burning = any(dict(labels)["alertname"] == BURN for labels in told.about(name))
+    return absent + [BURN] * (case.burns and not burning)
+
+
+def unexpected(told: Told) -> list[str]:
+    """What fired about a target and is none of its own."""
+    found = []
+    for name, case in CASES.items():
+        for labels in map(dict, told.about(name)):
+            own = labels["alertname"] == BURN and case.burns
+            if not own and not any(matches(alert, labels, name) for alert in case.alerts):
+                found.append(f"{name}: {labels}")
+    return found
+
+
+def still_firing(told: Told) -> list[str]:
+    """What has not resolved yet, though its cause is gone; the budget's windows outlast the test."""
+    return [
+        f"{name}: {labels}"
+        for name, case in CASES.items()
+        for labels in told.about(name)
+        if case.ends and told.status[labels] == "firing" and dict(labels)["alertname"] != BURN
+    ]
