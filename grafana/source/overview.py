@@ -105,7 +105,7 @@ def _longest() -> AnyPanel:
         height=5,
         empty="none is bad",
     )
-    return number(shown, f"max({SILENT_FOR} and ({_STALE} == 1))", {NO_FLOOR: BAD}, graph=False)
+    return number(shown, f"max({SILENT_FOR} and ({_STALE} == 1))", {0: BAD}, graph=False)
 
 
 def _good_share() -> AnyPanel:
@@ -172,16 +172,19 @@ def _blame() -> AnyPanel:
 
 
 def _alerts() -> AnyPanel:
+    labels = ("alertstate", "severity", "alertname", *ONE_TOPIC)
     shown = Shown(
         "Alerts",
-        "The shipped alerts that are pending or firing. It needs the rules file of this project in Prometheus.",
+        "The shipped alerts that are pending or firing, and since when their condition holds. It needs the rules file"
+        " of this project in Prometheus.",
         "none",
         height=7,
         empty="no alert",
     )
-    columns = [Column("for", 'ALERTS{alertname=~"Alpmon.+"}', "none")]
+    ours = '{alertname=~"Alpmon.+"}'
+    since = by("max", labels, f"ALERTS{ours} * ignoring (alertstate) ALERTS_FOR_STATE{ours}")
     link = Link("target", "Connections of this target", Uid.CONNECTION, ("target",))
-    return rows(shown, ("alertstate", "severity", "alertname", "target", "connection", "topic"), columns, [link])
+    return rows(shown, labels, [Column("since", f"{since} * 1000", "dateTimeFromNow")], [link])
 
 
 def _topics() -> AnyPanel:

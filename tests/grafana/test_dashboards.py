@@ -32,7 +32,7 @@ SCHEMA: Final = json.loads((GRAFANA.parent / "tests" / "grafana" / "grafana.sche
 OF_PROMETHEUS: Final = {"expr", "step", "tagKeys", "textFormat", "titleFormat", "useValueForTime"}
 """What Grafana's Prometheus plugin adds to an annotation; the types of the core do not know it."""
 
-FROM_PROMETHEUS: Final = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
+FROM_PROMETHEUS: Final = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE"}
 """Prometheus' own series."""
 
 PANELS: Final = [pytest.param(p, id=f"{n}-{p['title']}") for n, d in DASHBOARDS.items() for p in panels(d)]

@@ -15,7 +15,7 @@ from promql_parser import Call, MatrixSelector, VectorSelector, parse_duration
 from tests.grafana.reading import DASHBOARDS, RATE_INTERVAL, nodes, panels, parsed, selectors, substituted, targets
 
 TARGETS: Final = [pytest.param(target, id=str(target)) for target in targets()]
-WITHOUT_MONITOR: Final = re.compile(r"ALERTS|alpmon:\w+:\w+")
+WITHOUT_MONITOR: Final = re.compile(r"ALERTS(_FOR_STATE)?|alpmon:\w+:\w+")
 """Alerts and the thresholds of the rules are nobody's in particular; they carry neither job nor instance."""
 
 
