@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -174,3 +176,15 @@ def test_inhibitions_name_alerts_that_exist() -> None:
             if name == "alertname":
                 parts = pattern.split("|")
                 assert all(any(re.fullmatch(part, alert) for alert in names) for part in parts), matcher
+
+
+def test_every_dashboard_url_opens_a_shipped_dashboard_at_variables_that_it_has() -> None:
+    """A link to nowhere is worse than none."""
+    boards = [json.loads(path.read_text()) for path in (shipped.ROOT / "grafana" / "dashboards").glob("*.json")]
+    variables_of = {board["uid"]: {item["name"] for item in board["templating"]["list"]} for board in boards}
+    for alert in shipped.alerts():
+        url = alert["annotations"]["dashboard_url"].replace(
+            "{{ if $labels.topic }}alpmon-topic{{ else }}alpmon-connection{{ end }}", "alpmon-topic"
+        )
+        uid = urlsplit(url).path.removeprefix("/d/")
+        assert set(re.findall(r"[?&]var-(\w+)=", url)) <= variables_of[uid], alert["alert"]
