@@ -15,11 +15,12 @@ demo: $(VENV)/.run ## run the monitor against the simulated exchange, faults inc
 test: $(VENV)/.test ## run all tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
-lint: $(VENV)/.lint ## ruff, mypy --strict, import-linter
+lint: $(VENV)/.lint ## ruff, mypy --strict, import-linter, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.lint ## put the code into shape
 	$(BIN)/ruff check --fix .
