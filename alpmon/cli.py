@@ -352,11 +352,12 @@ def _log(config: Config) -> None:
 
 def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
     """The only place where an event loop is started."""
+    from alpmon.config import ConfigError
     from alpmon.web import ListenError
 
     try:
         asyncio.run(main_coroutine)
-    except ListenError as error:
+    except (ConfigError, ListenError) as error:
         _refuse(str(error))
 
 

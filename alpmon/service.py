@@ -8,12 +8,14 @@ import gc
 import signal
 import sys
 import time
+from ipaddress import ip_address
 from random import Random
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from alpmon.background import in_background
 from alpmon.config import show
 from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.history import keep
@@ -21,6 +23,7 @@ from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.recorder import watch_troubles
 from alpmon.telemetry.state import Monitor
+from alpmon.web.access import Access
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
 
@@ -62,6 +65,7 @@ class Service:
 
         Raises:
             ListenError: the address to listen on cannot be had.
+            ConfigError: the web configuration file is bad.
         """
         async with self._exits:
             await self._start()
@@ -77,19 +81,37 @@ class Service:
     async def _start(self) -> None:
         self.monitor.last_tick = time.monotonic()
         register(self.registry, self.monitor)
-        app = create_app(self.monitor, self.registry, lambda: show(self.config))
-        host, port = self.config.address
-        server = await serve(app, host, port)
-        self._exits.push_async_callback(server.close)
-        self.url = server.url
-        for watching in (
-            watch_loop(self.monitor),
-            keep(self.monitor.history, self.monitor),
-            watch_troubles(self.monitor, time.monotonic, time.time),
-        ):
-            self._exits.callback(asyncio.create_task(watching).cancel)
+        await self._serve()
+        self._watch("event loop lag", lambda: watch_loop(self.monitor))
+        self._watch("history", lambda: keep(self.monitor.history, self.monitor))
+        self._watch("troubles", lambda: watch_troubles(self.monitor, time.monotonic, time.time))
         self._exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
+
+    async def _serve(self) -> None:
+        host, port = self.config.address
+        path = self.config.web_config_file
+        access = None if path is None else Access(path, self.monitor)
+        if access is None and not _is_loopback(host):
+            structlog.get_logger("alpmon").warning(
+                "anybody who reaches this address can read everything", listen=self.config.listen, key="web_config_file"
+            )
+        app = create_app(self.monitor, self.registry, lambda: show(self.config), access=access)
+        server = await serve(app, host, port, None if access is None else access.ssl_context)
+        self._exits.push_async_callback(server.close)
+        self.url = server.url
+        if access is not None:
+            self._watch("web configuration", lambda: access.watch(server))
+
+    def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._exits.callback(in_background(name, run).cancel)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def run(

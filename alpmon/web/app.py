@@ -7,6 +7,7 @@ scrape nor a page holds up a frame.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,14 @@ from alpmon.telemetry import history
 from alpmon.telemetry.metrics import render
 from alpmon.telemetry.recorder import recordings
 from alpmon.telemetry.status import Status, status
+from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from alpmon.telemetry.state import Monitor
+    from alpmon.web.access import Access
 
 T = TypeVar("T")
 
@@ -41,6 +44,12 @@ _HEADERS: Final = {
 }
 
 
+_JSON: Final = "application/json"
+_FOR_EVER: Final = "private, max-age=31536000, immutable"
+_QUICK: Final = 1
+"""The level of compression that costs the least."""
+
+
 class Pages:
     """The handlers, and the thread that the big ones are made in.
 
@@ -50,6 +59,7 @@ class Pages:
         config_text: the configuration now in force as YAML, masked.
         monotonic: the clock of the monitor's `now`.
         wall: seconds since the epoch.
+        runbook_url: where docs/alerts.md can be read, if anywhere.
     """
 
     def __init__(
@@ -59,12 +69,14 @@ class Pages:
         config_text: Callable[[], str],
         monotonic: Callable[[], float],
         wall: Callable[[], float],
+        runbook_url: Callable[[], str | None],
     ) -> None:
         self._monitor = monitor
         self._registry = registry
         self._config_text = config_text
         self._monotonic = monotonic
         self._wall = wall
+        self._runbook_url = runbook_url
         self._thread = ThreadPoolExecutor(1, "render")
 
     async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
@@ -83,14 +95,25 @@ class Pages:
             headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=scrape.body, headers=headers)
 
-    async def index(self, _: web.Request) -> web.Response:
+    async def index(self, request: web.Request) -> web.Response:
         """The page for people."""
-        return web.Response(text=await self._aside(lambda: page(self._status())), content_type="text/html")
+        runbook_url = self._runbook_url()
+        return await self._made(request, "text/html", lambda: page(self._status(), runbook_url).encode())
 
-    async def status(self, _: web.Request) -> web.Response:
+    async def asset(self, request: web.Request) -> web.Response:
+        """What the page is dressed in; another content has another address, so a browser may keep it."""
+        asset = ASSETS.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        headers: dict[str, str] = {hdrs.CACHE_CONTROL: _FOR_EVER, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+        if not _takes_gzip(request):
+            return web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=asset.gzipped, content_type=asset.content_type, charset="utf-8", headers=headers)
+
+    async def status(self, request: web.Request) -> web.Response:
         """The page for programs."""
-        body = await self._aside(lambda: msgspec.json.encode(self._status()))
-        return web.Response(body=body, content_type="application/json")
+        return await self._made(request, _JSON, lambda: msgspec.json.encode(self._status()))
 
     async def history(self, request: web.Request) -> web.Response:
         """What was sampled after the sample `after`; all that is kept, without it."""
@@ -99,7 +122,7 @@ class Pages:
         except ValueError:
             raise web.HTTPBadRequest from None
         sampled = self._monitor.history.after(after)
-        return web.Response(body=await self._aside(lambda: history.encode(sampled)), content_type="application/json")
+        return await self._made(request, _JSON, lambda: history.encode(sampled))
 
     async def recordings(self, _: web.Request) -> web.Response:
         """The frames around trouble."""
@@ -121,6 +144,16 @@ class Pages:
     def _status(self) -> Status:
         return status(self._monitor, self._monotonic(), self._wall())
 
+    async def _made(self, request: web.Request, content_type: str, make: Callable[[], bytes]) -> web.Response:
+        """What may be large, made aside and compressed there."""
+        gzipped = _takes_gzip(request)
+        body = await self._aside(lambda: gzip.compress(make(), _QUICK) if gzipped else make())
+        headers: dict[str, str] = {hdrs.VARY: hdrs.ACCEPT_ENCODING}
+        if gzipped:
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        charset = "utf-8" if content_type.startswith("text/") else None
+        return web.Response(body=body, content_type=content_type, charset=charset, headers=headers)
+
     async def _aside(self, make: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, make)
 
@@ -131,15 +164,20 @@ def create_app(
     config_text: Callable[[], str],
     monotonic: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
+    runbook_url: Callable[[], str | None] = lambda: None,
+    access: Access | None = None,
 ) -> web.Application:
-    """Put the paths together; the arguments are those of `Pages`."""
-    pages = Pages(monitor, registry, config_text, monotonic, wall)
-    app = web.Application(middlewares=[_one_line_errors])
+    """Put the paths together; the arguments are those of `Pages`, and who guards them all."""
+    pages = Pages(monitor, registry, config_text, monotonic, wall, runbook_url)
+    app = web.Application(middlewares=[_one_line_errors, *([] if access is None else [access.guard])])
     app.cleanup_ctx.append(pages.lifetime)
     app.on_response_prepare.append(_add_headers)
+    if access is not None:
+        app.on_response_prepare.append(access.add_headers)
     app.add_routes(
         [
             web.get("/", pages.index),
+            web.get("/assets/{name}", pages.asset),
             web.get("/metrics", pages.metrics),
             web.get("/api/v1/status", pages.status),
             web.get("/api/v1/recordings", pages.recordings),
@@ -150,6 +188,10 @@ def create_app(
         ]
     )
     return app
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    return "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
 
 
 def _verdict(good: bool, word: str) -> web.Response:
@@ -164,9 +206,10 @@ async def _one_line_errors(
     try:
         return await handler(request)
     except web.HTTPException as error:
-        allowed = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
-        return web.Response(status=error.status, text=f"{error.status} {error.reason}\n", headers=allowed)
+        kept = {name: error.headers[name] for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE) if name in error.headers}
+        return web.Response(status=error.status, text=f"{error.status} {error.reason}\n", headers=kept)
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

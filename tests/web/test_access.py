@@ -1,0 +1,237 @@
+"""Who may ask: the exporter-toolkit's web configuration file, over real sockets."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import bcrypt
+import pytest
+import trustme
+import yaml
+from prometheus_client import CollectorRegistry
+
+from alpmon.background import in_background
+from alpmon.config import ConfigError
+from alpmon.config.access import load_access
+from alpmon.telemetry.metrics import register
+from alpmon.telemetry.state import Monitor
+from alpmon.web.access import Access
+from alpmon.web.app import create_app
+from alpmon.web.server import Server, serve
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+def basic(user: str, password: str) -> str:
+    """An `Authorization` header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+PATHS = ["/", "/metrics", "/api/v1/status", "/api/v1/recordings", "/-/healthy", "/-/ready", "/config", "/nowhere"]
+PASSWORD = "correct horse"
+USERS = {"ada": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}
+RIGHT = basic("ada", PASSWORD)
+WRONG = [
+    None,
+    basic("ada", "wrong"),
+    basic("bob", PASSWORD),
+    basic("", ""),
+    basic("ada", PASSWORD + "x" * 100),
+]
+FILES = {"cert_file": "a", "key_file": "b"}
+
+
+class Guarded:
+    """A guarded application that is served."""
+
+    def __init__(self, server: Server, access: Access, monitor: Monitor) -> None:
+        self.url = server.url
+        self.access = access
+        self.monitor = monitor
+
+    async def status(
+        self, path: str, auth: str | None = None, tls: ssl.SSLContext | None = None, method: str = "GET"
+    ) -> int:
+        """The status of one request on a connection of its own."""
+        headers = {} if auth is None else {"Authorization": auth}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, self.url + path, headers=headers, ssl=tls or True) as answer,
+        ):
+            return answer.status
+
+
+@asynccontextmanager
+async def guarded(path: Path) -> AsyncIterator[Guarded]:
+    """Serve with this web configuration file, watched."""
+    monitor, registry = Monitor(1.0), CollectorRegistry()
+    register(registry, monitor)
+    access = Access(path, monitor, wrong_login_seconds=0.0)
+    app = create_app(monitor, registry, lambda: "", monotonic=lambda: 0.0, access=access)
+    server = await serve(app, "127.0.0.1", 0, access.ssl_context)
+    watching = in_background("watch", lambda: access.watch(server))
+    try:
+        yield Guarded(server, access, monitor)
+    finally:
+        watching.cancel()
+        await server.close()
+
+
+def written(folder: Path, **content: object) -> Path:
+    """A web configuration file."""
+    path = folder / "web.yml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def certificate(folder: Path, authority: trustme.CA, name: str = "127.0.0.1") -> dict[str, str]:
+    """A certificate in the folder, as the file names it."""
+    issued = authority.issue_cert(name)
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return {"cert_file": "cert.pem", "key_file": "key.pem"}
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """A client's context."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_path_wants_the_password(tmp_path: Path, path: str) -> None:
+    """Those that are not there included: what is there is nobody's business."""
+    async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
+        assert [await web.status(path, auth) for auth in WRONG] == [401] * len(WRONG)
+        assert await web.status(path, None, method="POST") == 401
+        assert await web.status(path, RIGHT) != 401
+
+
+async def test_failed_logins_are_counted_and_a_first_visit_is_none(tmp_path: Path) -> None:
+    """A browser asks without a login before it shows its dialogue."""
+    async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
+        await web.status("/", None)
+        assert web.monitor.login_failures == 0
+        await web.status("/", WRONG[1])
+        await web.status("/", RIGHT)
+        assert web.monitor.login_failures == 1
+
+
+async def test_a_password_that_was_changed_is_in_force_without_a_restart(tmp_path: Path) -> None:
+    """And the old one is not, remembered or not."""
+    path = written(tmp_path, basic_auth_users=USERS)
+    async with guarded(path) as web:
+        assert await web.status("/metrics", RIGHT) == 200
+        changed = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+        written(tmp_path, basic_auth_users={"ada": changed})
+        before = web.access._config
+        await eventually(lambda: web.access._config is not before)
+        assert await web.status("/metrics", RIGHT) == 401
+        assert await web.status("/metrics", basic("ada", "another")) == 200
+
+
+async def test_a_file_that_has_become_bad_changes_nothing(tmp_path: Path) -> None:
+    """The guard stays up."""
+    path = written(tmp_path, basic_auth_users=USERS)
+    async with guarded(path) as web:
+        path.write_text("basic_auth_users: {ada: plain}\n")
+        seen = web.access._seen
+        await eventually(lambda: web.access._seen != seen)
+        assert await web.status("/metrics", None) == 401
+        assert await web.status("/metrics", RIGHT) == 200
+
+
+async def test_headers_are_set_and_an_empty_one_is_left_out(tmp_path: Path) -> None:
+    """On errors too."""
+    headers = {"X-Frame-Options": "", "Strict-Transport-Security": "max-age=60"}
+    async with guarded(written(tmp_path, http_server_config={"headers": headers})) as web:
+        for path in ("/", "/nowhere"):
+            async with aiohttp.ClientSession() as http, http.get(web.url + path) as answer:
+                assert "X-Frame-Options" not in answer.headers
+                assert answer.headers["Strict-Transport-Security"] == "max-age=60"
+
+
+async def test_tls_with_client_certificates(tmp_path: Path, authority: trustme.CA) -> None:
+    """Nobody without one that our authority signed is heard at all."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = {**certificate(tmp_path, authority), "client_ca_file": "ca.pem"}
+    path = written(tmp_path, tls_server_config={**tls, "client_auth_type": "RequireAndVerifyClientCert"})
+    with_certificate, stranger = trusting(authority), trusting(authority)
+    authority.issue_cert("client.test").configure_cert(with_certificate)
+    trustme.CA().issue_cert("client.test").configure_cert(stranger)
+    async with guarded(path) as web:
+        assert web.url.startswith("https://")
+        assert await web.status("/metrics", tls=with_certificate) == 200
+        for context in (trusting(authority), stranger):
+            with pytest.raises(aiohttp.ClientError):
+                await web.status("/metrics", tls=context)
+
+
+async def test_only_the_names_that_are_let_in_are(tmp_path: Path, authority: trustme.CA) -> None:
+    """`client_allowed_sans`: signed by the right authority is not enough."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = {**certificate(tmp_path, authority), "client_ca_file": "ca.pem", "client_allowed_sans": ["good.test"]}
+    path = written(tmp_path, tls_server_config={**tls, "client_auth_type": "RequireAndVerifyClientCert"})
+    good, bad = trusting(authority), trusting(authority)
+    authority.issue_cert("good.test").configure_cert(good)
+    authority.issue_cert("bad.test").configure_cert(bad)
+    async with guarded(path) as web:
+        assert await web.status("/metrics", tls=good) == 200
+        assert await web.status("/metrics", tls=bad) == 403
+
+
+async def test_a_certificate_that_was_replaced_is_served_without_a_restart(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    """And no client finds the port closed meanwhile."""
+    other = trustme.CA()
+    path = written(tmp_path, tls_server_config=certificate(tmp_path, authority))
+    async with guarded(path) as web:
+        assert await web.status("/metrics", tls=trusting(authority)) == 200
+        context = web.access.ssl_context
+        certificate(tmp_path, other)
+        await eventually(lambda: web.access.ssl_context is not context)
+        assert await web.status("/metrics", tls=trusting(other)) == 200
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await web.status("/metrics", tls=trusting(authority))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"basic_auth_users": {"ada": PASSWORD}}, ":2: basic_auth_users.ada: must be a bcrypt hash"),
+        ({"basic_auth_user": {}}, ":1: basic_auth_user: unknown key; did you mean 'basic_auth_users'?"),
+        ({"tls_server_config": {"cert_file": "a"}}, "tls_server_config.key_file: missing"),
+        (
+            {
+                "tls_server_config": {
+                    **FILES,
+                    "client_auth_type": "RequireAndVerifyClientCert",
+                }
+            },
+            "client_auth_type: RequireAndVerifyClientCert needs client_ca_file",
+        ),
+        ({"tls_server_config": {**FILES, "min_version": "TLS10"}}, "min_version: must be"),
+    ],
+)
+def test_mistakes_are_named_and_no_secret_is_shown(tmp_path: Path, content: dict[str, object], line: str) -> None:
+    """With the file's line, as in the main configuration."""
+    with pytest.raises(ConfigError) as refused:
+        load_access(written(tmp_path, **content))
+    assert line in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_certificate_that_is_not_there_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+    """At the start, not at the first request."""
+    path = written(tmp_path, tls_server_config={"cert_file": "none.pem", "key_file": "none.key"})
+    with pytest.raises(ConfigError, match=r"a certificate or key cannot be used: No such file .*none\.pem"):
+        Access(path, Monitor(1.0))
