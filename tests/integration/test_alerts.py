@@ -16,11 +16,15 @@ from alpmon.exchange.faults import (
     DelayAcks,
     DelayData,
     DropPings,
+    Duplicate,
     Fault,
+    Freeze,
     Garbage,
+    HalfOpen,
     Mute,
     Payload,
     RefuseUpgrades,
+    Reorder,
     Skew,
 )
 from grafana.source.rules import rules, variables
@@ -185,6 +189,49 @@ CASES = {
         ),
         (DelayData(topic="trade.*", by=3.0),),
         dialect=Dialect.DOCUMENTED,
+    ),
+    "repeating": Case(
+        (
+            Expected(
+                "AlpmonFeedAnomalies",
+                "trade of repeating (connection 0-0) showed trade_id_repeat.",
+                labels={"channel": "trade", "kind": "trade_id_repeat"},
+            ),
+        ),
+        (Duplicate(topic="trade.*"),),
+    ),
+    "reordered": Case(
+        tuple(
+            Expected(
+                "AlpmonFeedAnomalies",
+                f"trade of reordered (connection 0-0) showed {kind}.",
+                labels={"channel": "trade", "kind": kind},
+            )
+            for kind in ("trade_id_regression", "timestamp_regression")
+        ),
+        (Reorder(topic="trade.*"),),
+        dialect=Dialect.DOCUMENTED,
+    ),
+    "frozen": Case(
+        tuple(
+            Expected("AlpmonFeedStale", f"{topic} of frozen (connection 0-0) has ", "critical", {"topic": topic})
+            for topic in ("trade.*", "ticker.*")
+        ),
+        (Freeze(),),
+        topics=("trade.*", "ticker.*"),
+        config=topic_is("5s", "*"),
+        burns=True,
+    ),
+    "half-open": Case(
+        (
+            Expected("AlpmonFeedStale", "trade.* of half-open (connection 0-0) has ", "critical", TRADES),
+            Expected("AlpmonPingOverdue", "half-open (connection 0-0) has sent no ping for "),
+        ),
+        (HalfOpen(),),
+        dialect=Dialect.DOCUMENTED,
+        config=topic_is("5s"),
+        market={"ping_interval_seconds": 2.0, "ping_timeout_seconds": 60.0},
+        burns=True,
     ),
     "skewed": Case(
         (Expected("AlpmonClockOffset", "The exchange's is ahead.", labels={"connection": ""}),),
