@@ -8,7 +8,7 @@ figure is exact at any moment, also between two scrapes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -211,9 +211,19 @@ class TopicFreshness:
         """Spells of `stale` or `silent` so far, the present one included; stale turning silent is one spell."""
         return self._episodes + (now >= self._spell_from)
 
-    def rate_ratio(self, now: float) -> float:  # noqa: ARG002 - no rate is learnt yet
-        """The present message rate over the learnt one; NaN while nothing is learnt."""
-        return math.nan
+    def snapshot(self) -> dict[str, object] | None:
+        """What was learnt of the topic's silences, for `restore`; None in fixed mode."""
+        return None if self.cadence is None else self.cadence.snapshot()
+
+    def restore(self, snapshot: Mapping[str, object]) -> None:
+        """Take what was learnt before; nothing to learn in fixed mode.
+
+        Raises:
+            ValueError: the snapshot is not one; nothing has changed then.
+        """
+        if self.cadence is not None:
+            self.cadence.restore(snapshot)
+            self._threshold = self.cadence.stale_after()
 
     def _reset(self, now: float, phase: TopicState) -> None:
         self._phase, self._since, self._seed = phase, now, now

@@ -355,6 +355,12 @@ _FEED: Final[tuple[Family[Seen], ...]] = (
         freshness(TopicFreshness.episodes),
     ),
     _topic(
+        Kind.GAUGE,
+        "alpmon_topic_rate_ratio",
+        "Present message rate over the learnt one: 1 is usual, NaN until learnt.",
+        public_topics(lambda topic: topic.meter.rate.ratio),
+    ),
+    _topic(
         Kind.HISTOGRAM,
         "alpmon_topic_interarrival_seconds",
         "Time between two messages of the topic in one session.",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.clock import Clock
 from alpmon.core.protocol import Channel, Dialect
 from alpmon.telemetry.history import History
+from alpmon.telemetry.rates import RateMeter
 from alpmon.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class TopicRecord:
     interarrival: Histogram = field(default_factory=lambda: Histogram(INTERARRIVAL_BUCKETS))
     standing: Standing | None = None
     watch: Watch | None = None
+    meter: RateMeter = field(default_factory=RateMeter)
 
 
 @dataclass(slots=True, frozen=True)

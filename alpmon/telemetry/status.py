@@ -210,7 +210,7 @@ def _topic(topic: TopicRecord, now: float) -> TopicStatus:
         stale_after_seconds=judged.stale_after(),
         stale_seconds=judged.stale_seconds(now),
         stale_episodes=judged.episodes(now),
-        rate_ratio=_known(judged.rate_ratio(now)),
+        rate_ratio=_known(topic.meter.rate.ratio),
     )
 
 

@@ -57,6 +57,7 @@ CONTRACT = {
     "alpmon_topic_stale": ("gauge", TOPIC),
     "alpmon_topic_stale_seconds_total": ("counter", TOPIC),
     "alpmon_topic_stale_episodes_total": ("counter", TOPIC),
+    "alpmon_topic_rate_ratio": ("gauge", TOPIC),
     "alpmon_topic_interarrival_seconds": ("histogram", TOPIC),
     "alpmon_symbol_messages_total": ("counter", SYMBOL),
     "alpmon_symbol_last_message_timestamp_seconds": ("gauge", SYMBOL),
