@@ -7,31 +7,18 @@ What the connections did is as it was; how their topics are judged is up to the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
-from logging import CRITICAL
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
-import structlog
 
-from alpmon.core.freshness import Source, TopicFreshness, TopicState
-from alpmon.core.protocol import PRIVATE_CHANNELS
-from alpmon.core.session import Session, State
-from alpmon.core.subscriptions import RequestOp
-from alpmon.probe.intake import Intake
-from alpmon.probe.supervisor import rule_of, settings_of
+from alpmon.core.freshness import Source, TopicState
+from alpmon.core.session import IllegalMoveError, State
+from alpmon.probe.replayed import ReplayedLine
 from alpmon.probe.worker import clear_session
-from alpmon.telemetry.state import (
-    LATENCY_BUCKETS,
-    ConnectionRecord,
-    Histogram,
-    Monitor,
-    SessionEnd,
-    TargetRecord,
-    TopicRecord,
-)
-from alpmon.telemetry.tape import (
+from alpmon.telemetry.entries import (
     AnyEntry,
     Asked,
     Binary,
@@ -40,6 +27,7 @@ from alpmon.telemetry.tape import (
     Failed,
     Header,
     Held,
+    Learnt,
     Lost,
     Open,
     Ping,
@@ -47,94 +35,20 @@ from alpmon.telemetry.tape import (
     Text,
     Tick,
 )
+from alpmon.telemetry.state import Monitor, SessionEnd, TargetRecord
 
 if TYPE_CHECKING:
-    from alpmon.config import Config, Target
+    from alpmon.config import Config
     from alpmon.probe.connection import ProbeConnection
 
 LOOK_SECONDS: Final = 1.0
 """How often every topic is looked at where nothing is received; the times told are exact all the same."""
 
 _TROUBLE: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})
-_silent_log: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
 
 
 class ReplayError(Exception):
-    """The recording and the configuration do not go together; says why."""
-
-
-def _moved_elsewhere(topics: Sequence[str], limit: int) -> None:
-    """Topics without room went to another connection, which the recording holds as well."""
-    del topics, limit
-
-
-class _NoConnection:
-    """Takes whatever the session wants to send: the recording knows what came of it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def send_text_now(self, data: bytes) -> float:  # noqa: ARG002
-        return self.now
-
-    def send_ping_now(self, payload: bytes) -> float:  # noqa: ARG002
-        return self.now
-
-    def close_now(self, code: int, reason: str = "") -> None: ...
-
-    def abort(self) -> None: ...
-
-
-class _ReplayedIntake(Intake):
-    """An intake whose deadlines come from the recording."""
-
-    def _arm(self) -> None:
-        """The next deadline is a line of the recording."""
-
-    def _disarm(self) -> None:
-        """None is armed."""
-
-
-class _Line:
-    """One connection of the recording, with all that the monitor would have for it."""
-
-    def __init__(self, config: Target, target: TargetRecord, held: Held) -> None:
-        label = held.line.rpartition("/")[2]
-        self.config = config
-        self.record = ConnectionRecord(label, State.CONNECTING)
-        self.record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
-        self.connection = _NoConnection()
-        self.states: dict[str, TopicState] = {}
-        self.anomalies: dict[tuple[str, str], int] = {}
-        self._target = target
-        target.connections[label] = self.record
-        self.add(held.topics, held.now)
-        if held.account:
-            self.record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
-        self.begin(held)
-
-    def begin(self, held: Held) -> None:
-        """A worker begins, the first or one after a bug."""
-        self.session = Session(settings_of(self.config), held.topics, authenticate=held.account)
-        self.intake = _ReplayedIntake(
-            self._target,
-            self.record,
-            self.session,
-            _silent_log,
-            token=lambda: "",
-            overflow=_moved_elsewhere,
-        )
-
-    def add(self, topics: Iterable[str], now: float) -> None:
-        """These topics are judged from here on."""
-        for topic in topics:
-            self.record.topics[topic] = TopicRecord(topic, TopicFreshness(rule_of(self.config, topic), now))
-
-    def judged(self) -> Iterator[tuple[str, TopicFreshness]]:
-        """The topics that have a state."""
-        for topic in self.record.topics.values():
-            if topic.freshness is not None:
-                yield topic.topic, topic.freshness
+    """The recording cannot be told, or not by this configuration; says why."""
 
 
 class Replay:
@@ -153,11 +67,12 @@ class Replay:
         self._config = {target.name: target for target in config.targets}
         self._max_symbols = config.limits.max_symbols
         self._say = say
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, ReplayedLine] = {}
+        self._learnt: dict[tuple[str, str], dict[str, Any]] = {}
         self._next_look = -math.inf
         self._now = self._wall = self._began = 0.0
         self._header: Header | None = None
-        self._tellers: dict[type, Callable[[_Line, Any], None]] = {
+        self._tellers: dict[type, Callable[[ReplayedLine, Any], None]] = {
             Open: self._open,
             Text: self._text,
             Binary: lambda line, entry: line.intake.binary(entry.size, entry.now, entry.wall),
@@ -175,10 +90,13 @@ class Replay:
         """Tell it all, then sum up.
 
         Raises:
-            ReplayError: the recording holds a target that the configuration does not.
+            ReplayError: the recording holds a target that the configuration does not, or lines out of their order.
         """
         for entry in recording:
-            self._tell(self._in_time(entry))
+            try:
+                self._tell(self._in_time(entry))
+            except (IllegalMoveError, ValueError) as error:
+                raise ReplayError(f"the recording makes no sense at {_moment(entry.wall)}: {error}") from error
         self._look_at_all(self._now)
         self._sum_up()
 
@@ -203,6 +121,9 @@ class Replay:
         if isinstance(entry, Held):
             self._held(entry)
             return
+        if isinstance(entry, Learnt):
+            self._learnt[entry.line, entry.topic] = entry.snapshot
+            return
         line = self._lines.get(entry.line)
         if line is None:
             return  # A recording that lost the beginning of this connection.
@@ -226,22 +147,32 @@ class Replay:
         target = self.monitor.targets.get(name)
         if target is None:
             target = self.monitor.targets[name] = TargetRecord(name, config.url, max_symbols=self._max_symbols)
-        self._lines[held.line] = _Line(config, target, held)
+        line = self._lines[held.line] = ReplayedLine(config, target, held)
+        self._recall(line, held)
 
-    def _open(self, line: _Line, entry: Open) -> None:
+    def _recall(self, line: ReplayedLine, entry: Held | Asked) -> None:
+        """Give topics that are new what the monitor knew of them, which was written down before."""
+        for topic, freshness in line.judged():
+            snapshot = self._learnt.pop((entry.line, topic), None)
+            if snapshot is not None:
+                with suppress(ValueError):  # The monitor could make nothing of it either.
+                    freshness.restore(snapshot)
+
+    def _open(self, line: ReplayedLine, entry: Open) -> None:
         self._retry(line)
         line.record.attempts += 1
         line.intake.opened(cast("ProbeConnection", line.connection), entry.now, entry.wall)
 
-    def _text(self, line: _Line, entry: Text) -> None:
+    def _text(self, line: ReplayedLine, entry: Text) -> None:
         was_up = line.session.up
         line.intake.text(entry.payload, entry.now, entry.wall)
         if line.session.up and not was_up:
             self._report(line, entry.now, f"welcomed, client id {line.record.client_id}")
 
-    def _asked(self, line: _Line, entry: Asked) -> None:
+    def _asked(self, line: ReplayedLine, entry: Asked) -> None:
         if entry.what == "add":
             line.add(entry.topics, entry.now)
+            self._recall(line, entry)
             outputs = line.session.add(entry.topics, entry.now)
         elif entry.what == "remove":
             outputs = line.session.remove(entry.topics, entry.now)
@@ -251,7 +182,7 @@ class Replay:
             outputs = line.session.reauthenticate(entry.now)
         line.intake.carry_out(outputs, entry.now, entry.wall)
 
-    def _failed(self, line: _Line, entry: Failed) -> None:
+    def _failed(self, line: ReplayedLine, entry: Failed) -> None:
         record = line.record
         if line.session.state is not State.WELCOMING:
             self._retry(line)
@@ -260,7 +191,7 @@ class Replay:
         self._report(line, entry.now, f"connection attempt failed: {entry.reason}: {entry.detail}")
         self._end(line, entry)
 
-    def _disconnected(self, line: _Line, entry: Disconnected) -> None:
+    def _disconnected(self, line: ReplayedLine, entry: Disconnected) -> None:
         record = line.record
         record.disconnects[entry.initiator, entry.code, entry.reason] += 1
         record.session_duration.observe(entry.now - line.session.welcomed_at)
@@ -269,17 +200,17 @@ class Replay:
         self._report(line, entry.now, f"disconnected by {entry.initiator}: {entry.code} {entry.reason}{words}")
         self._end(line, entry)
 
-    def _end(self, line: _Line, entry: Failed | Disconnected) -> None:
+    def _end(self, line: ReplayedLine, entry: Failed | Disconnected) -> None:
         opened = line.session.state is not State.CONNECTING
         line.intake.carry_out(line.session.ended(entry.now), entry.now, entry.wall)
         if opened:
             clear_session(line.record, entry.now)
 
-    def _retry(self, line: _Line) -> None:
+    def _retry(self, line: ReplayedLine) -> None:
         if line.session.state is State.BACKOFF:
             line.intake.carry_out(line.session.retry(), self._now, self._wall)
 
-    def _evidence(self, line: _Line, entry: Evidence) -> None:
+    def _evidence(self, line: ReplayedLine, entry: Evidence) -> None:
         topic = line.record.topics.get(entry.topic)
         if topic is not None and topic.freshness is not None:
             topic.freshness.evidence(entry.now, entry.nothing_missed, Source(entry.source))
@@ -291,7 +222,7 @@ class Replay:
             self._look(line, now)
             self._look_at_feed(line, now)
 
-    def _look(self, line: _Line, now: float) -> None:
+    def _look(self, line: ReplayedLine, now: float) -> None:
         """Tell each topic that came into trouble or out of it, as of the moment when it did."""
         for topic, freshness in line.judged():
             state, before = freshness.state(now), line.states.get(topic, TopicState.DOWN)
@@ -304,7 +235,7 @@ class Replay:
             elif before in _TROUBLE:
                 self._report(line, now, f"{topic}: {before} -> {state}")
 
-    def _look_at_feed(self, line: _Line, now: float) -> None:
+    def _look_at_feed(self, line: ReplayedLine, now: float) -> None:
         for channel, seen in line.record.channels.items():
             for kind, count in seen.anomalies.items():
                 new = count - line.anomalies.get((channel, kind), 0)
@@ -327,7 +258,7 @@ class Replay:
                 if episodes:
                     self._say(f"{name} {topic}: stale {episodes} times, {seconds:.3f} s in all")
 
-    def _report(self, line: _Line, now: float, words: str) -> None:
+    def _report(self, line: ReplayedLine, now: float, words: str) -> None:
         name = next(name for name, known in self._lines.items() if known is line)
         self._say(f"{_moment(self._wall - (self._now - now))} {name} {words}")
 

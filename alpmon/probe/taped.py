@@ -16,10 +16,10 @@ from alpmon.core.freshness import Source, TopicFreshness
 from alpmon.core.protocol import Flaw, Malformed, Private, Unknown
 from alpmon.core.session import Output, Session, State
 from alpmon.probe.intake import Intake
-from alpmon.telemetry import tape as entries
+from alpmon.telemetry import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from alpmon.core.cadence import Cadence
     from alpmon.core.freshness import Rule
@@ -106,6 +106,10 @@ class LineTape:
         """A session ended."""
         how = {"initiator": end.initiator, "code": end.code, "reason": end.reason, "close_reason": end.close_reason}
         self._write(entries.Disconnected, now, end.wall, True, **how)
+
+    def learnt(self, topic: str, snapshot: Mapping[str, object]) -> None:
+        """A topic's freshness was given what it had learnt before."""
+        self._write(entries.Learnt, time.monotonic(), time.time(), topic=topic, snapshot=dict(snapshot))
 
     def evidence(self, topic: str, source: Source, nothing_missed: bool | None, now: float) -> None:
         """A source said something of a topic's silence."""
@@ -198,7 +202,10 @@ class TapedIntake(Intake):
 
 
 class TapedFreshness(TopicFreshness):
-    """A topic's freshness that writes down what others say of its silence, once where they only repeat themselves."""
+    """A topic's freshness that writes down what it is told but by frames: what it had learnt, what others say.
+
+    What others only repeat is written once.
+    """
 
     __slots__ = ("_said", "_tape", "_topic")
 
@@ -207,6 +214,11 @@ class TapedFreshness(TopicFreshness):
         self._tape = tape
         self._topic = topic
         self._said: dict[Source, tuple[float, bool | None]] = {}
+
+    def restore(self, snapshot: Mapping[str, object]) -> None:
+        """As freshness does."""
+        self._tape.learnt(self._topic, snapshot)
+        super().restore(snapshot)
 
     def evidence(self, now: float, nothing_missed: bool | None, source: Source = Source.SIBLINGS) -> None:
         """As freshness does."""

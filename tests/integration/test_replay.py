@@ -14,13 +14,17 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.config import parse, show
+from alpmon.core.cadence import Cadence
+from alpmon.core.freshness import Rule
 from alpmon.core.protocol import Dialect
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
 from alpmon.exchange.scenario import Scenario, load, play
 from alpmon.probe.replay import Replay
+from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.service import Service
-from alpmon.telemetry.tape import AnyEntry, Evidence, Tape, Text, read
+from alpmon.telemetry.entries import AnyEntry, Evidence, Held, Lost, Open, Text
+from alpmon.telemetry.tape import Tape, read
 from tests.integration.harness import TARGET, configuration, target, until
 from tests.integration.prometheus import free_port
 
@@ -314,6 +318,43 @@ def wait_for_line() -> Callable[..., Any]:
                 assert line, "ended without saying so"
 
     return wait
+
+
+def test_what_was_learnt_before_is_part_of_the_recording(tmp_path: Path) -> None:
+    """A threshold that came out of a state file is the replay's as well; what is no use there is let pass as well."""
+    cadence = Cadence(5.0, 600.0)
+    for _ in range(5000):
+        cadence.observe(20.0)
+    config = parse(configuration(target("ws://127.0.0.1:1/ws", ["trade.*", "ticker.*"])), "test.yaml", {})
+    tape = Tape(tmp_path / "x", show(config), "0", 1.0, 1.0)
+    line = LineTape(tape, TARGET, "0-0")
+    live = TapedFreshness(line, "trade.*", Rule(), 1.0)
+    fresh = live.stale_after()
+    live.restore(cadence.snapshot())
+    assert live.stale_after() != fresh
+    with pytest.raises(ValueError, match=r".+"):
+        TapedFreshness(line, "ticker.*", Rule(), 1.0).restore({"nonsense": 1})
+    line.held(["trade.*", "ticker.*"], account=False)
+    tape.close()
+    topics = retold(tmp_path / "x")[1].targets[TARGET].connections["0-0"].topics
+    thresholds = [topic.freshness.stale_after() for topic in topics.values() if topic.freshness]
+    assert thresholds == [live.stale_after(), fresh]
+
+
+@pytest.mark.parametrize("twice", [Open, Lost])
+def test_lines_out_of_order_are_refused_and_not_a_crash(tmp_path: Path, twice: type[Open] | type[Lost]) -> None:
+    """A file that somebody edited; what does no harm is let pass."""
+    config = parse(configuration(target("ws://127.0.0.1:1/ws", ["trade.*"])), "test.yaml", {})
+    tape = Tape(tmp_path / "x", show(config), "0", 1.0, 1.0)
+    line = f"{TARGET}/0-0"
+    for entry in (Held(now=1.0, wall=1.0, line=line, topics=("trade.*",)), *[twice(now=2.0, wall=2.0, line=line)] * 2):
+        tape.write(entry)
+    tape.close()
+    said = run("replay", str(tmp_path / "x"))
+    if twice is Open:
+        assert (said.exit_code, "makes no sense at 1970-01-01T00:00:02.000Z" in said.output) == (2, True)
+    else:
+        assert said.exit_code == 0
 
 
 def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:

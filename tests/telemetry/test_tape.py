@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.telemetry.tape import AnyEntry, Disconnected, Header, Held, Open, Tape, TapeError, Text, header, read
+from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Open, Text
+from alpmon.telemetry.tape import Tape, TapeError, header, read
 
 LINE = "alp/0-0"
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -1,0 +1,122 @@
+"""The lines of a recording: JSON objects, told apart by `event`.
+
+`now` is the monotonic and `wall` the wall clock of the moment; floats are written so that they are read back exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """One line; `line` is `TARGET/CONNECTION`."""
+
+    now: float
+    wall: float
+    line: str = ""
+    again: bool = False
+
+
+class Header(Entry, frozen=True, kw_only=True, tag="header"):
+    """The first line of each part; `run` is the same in all parts of one run. `config` is YAML, without secrets."""
+
+    format: int
+    alpmon: str
+    run: float
+    part: int
+    config: str
+
+
+class Held(Entry, frozen=True, kw_only=True, tag="held"):
+    """A connection is held from here on, with these topics; `account` where it carries the private channels."""
+
+    topics: tuple[str, ...]
+    account: bool = False
+
+
+class Open(Entry, frozen=True, kw_only=True, tag="open"):
+    """The upgrade is done."""
+
+
+class Text(Entry, frozen=True, kw_only=True, tag="text"):
+    """A text frame; `base64` where it is no UTF-8. A private one is left with its type and its stamp."""
+
+    data: str = ""
+    base64: bytes = b""
+    size: int
+
+    @property
+    def payload(self) -> bytes:
+        """The frame's bytes."""
+        return self.base64 or self.data.encode()
+
+
+class Binary(Entry, frozen=True, kw_only=True, tag="binary"):
+    """A binary frame of so many bytes."""
+
+    size: int
+
+
+class Ping(Entry, frozen=True, kw_only=True, tag="ping"):
+    """A WebSocket ping, answered at the monotonic time `answered`."""
+
+    answered: float
+
+
+class Pong(Entry, frozen=True, kw_only=True, tag="pong"):
+    """A WebSocket pong."""
+
+    payload: bytes
+
+
+class Tick(Entry, frozen=True, kw_only=True, tag="tick"):
+    """A deadline of ours was looked at."""
+
+
+class Asked(Entry, frozen=True, kw_only=True, tag="asked"):
+    """The session was asked for something from our side: `add` and `remove` topics, `reauthenticate`."""
+
+    what: str
+    topics: tuple[str, ...] = ()
+
+
+class Lost(Entry, frozen=True, kw_only=True, tag="lost"):
+    """The socket is gone."""
+
+
+class Failed(Entry, frozen=True, kw_only=True, tag="failed"):
+    """An attempt ended before the welcome."""
+
+    reason: str
+    detail: str
+
+
+class Disconnected(Entry, frozen=True, kw_only=True, tag="disconnected"):
+    """A session ended."""
+
+    initiator: str
+    code: str
+    reason: str
+    close_reason: str
+
+
+class Learnt(Entry, frozen=True, kw_only=True, tag="learnt"):
+    """What a topic's freshness was given of what it had learnt before."""
+
+    topic: str
+    snapshot: dict[str, Any]
+
+
+class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
+    """What a source says of a topic's silence: nothing missed, something missed, or null for no knowledge."""
+
+    topic: str
+    source: str
+    nothing_missed: bool | None
+
+
+AnyEntry: TypeAlias = (
+    Header | Held | Open | Text | Binary | Ping | Pong | Tick | Asked | Lost | Failed | Disconnected | Learnt | Evidence
+)
