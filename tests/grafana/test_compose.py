@@ -48,7 +48,8 @@ def test_images_are_pinned_to_a_release() -> None:
     for name, service in SERVICES.items():
         if name != BUILT_HERE:
             assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
-    assert (GRAFANA / SERVICES[BUILT_HERE]["build"]["context"] / "pyproject.toml").is_file()
+    dockerfile = GRAFANA / SERVICES[BUILT_HERE]["build"]["context"] / "Dockerfile"
+    assert 'ENTRYPOINT ["alpmon"]' in dockerfile.read_text().splitlines()  # the command is its arguments
 
 
 @pytest.mark.parametrize("service", SERVICES)
