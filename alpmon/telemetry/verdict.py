@@ -25,7 +25,7 @@ _NAMES_SHOWN: Final = 3
 _LEVELS: Final = tuple(Level)
 _KINDS: Final = tuple(Kind)
 
-_ALERTS: Final = {
+ALERTS: Final = {
     Kind.MONITOR_SLOW: "AlpmonMonitorSlow",
     Kind.DOWN: "AlpmonConnectionDown",
     Kind.DEAF: "AlpmonPingOverdue",
@@ -175,7 +175,7 @@ def _finding(target: TargetStatus | None, alike: list[Trouble]) -> Finding:
         target=target.target if target else None,
         connections=connections,
         topics=len(topics),
-        alert=_ALERTS.get(cause.kind),
+        alert=ALERTS.get(cause.kind),
     )
 
 

@@ -35,15 +35,12 @@ HEALTHY_WITHIN_SECONDS: Final = 5.0
 """The loop's timer ticks ten times a second; this late, it has stopped or the machine has."""
 
 _HEADERS: Final = {
-    "Cache-Control": "no-store",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
     "Server": "alpmon",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
 _JSON: Final = "application/json"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
 _QUICK: Final = 1

@@ -1,178 +1,157 @@
-"""The status page: plain HTML made from the status, no script. Everything shown is escaped."""
+"""The status page: whole without a script, from the status of one moment; with the script it lives on from there."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from hashlib import sha256
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from alpmon.core.freshness import TopicState
-from alpmon.telemetry.status import ConnectionStatus, EndStatus, Status, TargetStatus, TopicStatus
+from alpmon.telemetry.status import ConnectionStatus, Status, TargetStatus
+from alpmon.telemetry.troubles import Level
+from alpmon.telemetry.verdict import Verdict
+from alpmon.web import parts
+from alpmon.web.assets import ASSETS
+from alpmon.web.words import NOTHING, count, duration, latency, moment
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+"""Nothing but our own files may be loaded or run, and no text may become markup."""
 
 _REFRESH_SECONDS: Final = 5
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86400
-_NOTHING: Final = "-"
+_FINDINGS_DRAWN: Final = 12
+_CONNECTIONS_DRAWN: Final = 6
+_ROWS_DRAWN: Final = 24
+"""The first sight, the worst first; the script shows the rest. It keeps a page of any monitor under 60 kB."""
 
-_STYLE: Final = """
-:root { color-scheme: light dark; --line: #8884; --dim: #6b7280; --good: #15803d; --bad: #b91c1c; --odd: #a16207; }
-@media (prefers-color-scheme: dark) { :root { --dim: #9ca3af; --good: #4ade80; --bad: #f87171; --odd: #facc15; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }
-h1 { font-size: 1.3rem; margin: 0; }
-h2 { font-size: 1.1rem; margin: 2rem 0 0; } h3 { font-size: 1rem; margin: 1.5rem 0 0; }
-p { margin: .2rem 0; } .dim { color: var(--dim); } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0; width: 100%; }
-th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem; text-align: left; white-space: nowrap; }
-th { color: var(--dim); font-weight: 500; } .number { text-align: right; }
-.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .odd { color: var(--odd); }
-"""
-
-_STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
-CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""Nothing may be loaded or run; the one style sheet is known by its hash."""
-
-_COLOUR: Final = {
-    TopicState.LIVE: "good",
-    TopicState.QUIET: "good",
-    TopicState.PENDING: "odd",
-    TopicState.DOWN: "bad",
-    TopicState.REJECTED: "bad",
-    TopicState.SILENT: "bad",
-    TopicState.STALE: "bad",
-}
-_COLUMNS: Final = (
-    ("Topic", ""),
-    ("State", ""),
-    ("For", "number"),
-    ("Age", "number"),
-    ("Stale after", "number"),
-    ("Stale so far", "number"),
-    ("Messages", "number"),
-    ("Last message (UTC)", "number"),
-)
+_STATES: Final = ("trouble", "stale", "silent", "rejected", "down", "pending", "quiet", "live")
 
 
-def page(status: Status) -> str:
-    """The whole page."""
-    connections = [connection for target in status.targets for connection in target.connections]
-    up = sum(connection.up for connection in connections)
-    trouble = sum(connection.topics_in_trouble for connection in connections)
+def page(status: Status, runbook_url: str | None = None) -> str:
+    """The whole page.
+
+    Args:
+        status: what is to be seen.
+        runbook_url: where docs/alerts.md can be read.
+    """
+    verdict = status.verdict
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="{_REFRESH_SECONDS}">
-<title>alpmon: {up} of {len(connections)} up, {trouble} topics in trouble</title>
-<style>{_STYLE}</style>
+<meta name="color-scheme" content="light dark">
+<noscript><meta http-equiv="refresh" content="{_REFRESH_SECONDS}"></noscript>
+<title>{escape(verdict.sentence)} · alpmon</title>
+<link rel="icon" id="icon" href="{ASSETS[f"{verdict.level}.svg"].path}" type="image/svg+xml">
+<link rel="stylesheet" href="{ASSETS["page.css"].path}">
+<script type="module" src="{ASSETS["page.js"].path}"></script>
 </head>
-<body>
-<h1>alpmon {escape(status.version)}</h1>
-<p>{_coloured(f"{up} of {len(connections)} connections up", "good" if up == len(connections) else "bad")},
-{_coloured(f"{trouble} topics in trouble", "bad" if trouble else "good")}</p>
-<p class="dim">{_moment(status.timestamp_seconds)} UTC, running for {duration(status.uptime_seconds)},
-event loop late by {duration(status.worst_recent_event_loop_lag_seconds)} at most, shard {status.shard_index} of
-{status.shard_count}</p>
-<p><a href="/metrics">metrics</a> <a href="/api/v1/status">status as JSON</a> <a href="/config">configuration</a></p>
-{_joined(_target(target) for target in status.targets)}
+<body data-runbook="{escape(runbook_url or "")}" data-version="{escape(status.version)}" {_icons()}>
+<a class="skip" href="#targets">Skip to the connections</a>
+<header class="top">
+<p class="name"><b>alpmon</b> <span class="dim">{escape(status.version)}</span></p>
+<p id="link" data-link="loading"><span id="link-text">as of {moment(status.timestamp_seconds)} UTC</span></p>
+<nav aria-label="Other views"><a href="metrics">Metrics</a> <a href="api/v1/status">JSON</a>
+<a href="config">Configuration</a></nav>
+</header>
+<p id="lost" role="alert" hidden></p>
+<p id="announcement" role="status" class="hidden"></p>
+<main>
+{_verdict(status, runbook_url)}
+<dl class="figures" aria-label="In figures">{"".join(_figures(status))}</dl>
+{_findings(verdict, runbook_url)}
+{_tools(status.targets)}
+<p id="empty" class="empty"{"" if _is_empty(status) else " hidden"}>{_EMPTY}</p>
+<div id="targets" tabindex="-1">{"".join(_targets(status.targets))}</div>
+<p class="more"><button type="button" id="more-connections" hidden></button></p>
+</main>
+<footer class="dim">All times are UTC. Timelines and sparklines cover 15 minutes, in steps of 5 seconds.</footer>
+{parts.templates()}
 </body>
 </html>
 """
 
 
-def duration(seconds: float | None) -> str:
-    """A duration with its unit, in two units at most: `3.2 ms`, `4.5 s`, `2 min 5 s`, `3 h 0 min`, `4 d 7 h`."""
-    if seconds is None:
-        return _NOTHING
-    if seconds < 1:
-        return f"{seconds * 1e3:.1f} ms"
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+_EMPTY: Final = "This monitor holds no connection: with more shards than connections, some have nothing to do."
 
 
-def _target(target: TargetStatus) -> str:
-    expiry = target.certificate_expires_in_seconds
-    facts = [escape(target.url)]
-    if expiry is not None:
-        facts.append(f"certificate expires in {duration(expiry)}" if expiry > 0 else "certificate expired")
-    if target.symbols_dropped:
-        facts.append(f"{target.symbols_dropped} symbols counted as other")
-    connections = _joined(_connection(connection) for connection in target.connections)
-    return f'<h2>{escape(target.target)}</h2>\n<p class="dim">{", ".join(facts)}</p>\n{connections}'
+def _icons() -> str:
+    return " ".join(f'data-icon-{level}="{ASSETS[f"{level}.svg"].path}"' for level in Level)
 
 
-def _connection(connection: ConnectionStatus) -> str:
-    return f"""<h3>{escape(connection.connection)}
-{_coloured(connection.state, "good" if connection.up else "bad")}
-<span class="dim">for {duration(connection.state_seconds)}</span></h3>
-{_joined(f'<p class="dim">{line}</p>' for line in _about(connection))}
-<div class="scroll"><table>
-<tr>{"".join(f'<th class="{kind}">{title}</th>' for title, kind in _COLUMNS)}</tr>
-{_joined(_topic(topic) for topic in connection.topics)}
-</table></div>"""
+def _is_empty(status: Status) -> bool:
+    return not any(target.connections for target in status.targets)
 
 
-def _about(connection: ConnectionStatus) -> Iterable[str]:
-    if connection.client_id is not None:
-        yield (
-            f"client id {escape(connection.client_id)}, {escape(connection.dialect or 'unknown')} dialect, "
-            f"up for {duration(connection.session_seconds)}, "
-            f"pings every {duration(connection.advertised_ping_interval_seconds)} with a timeout of "
-            f"{duration(connection.advertised_ping_timeout_seconds)}, "
-            f"last frame {duration(connection.last_frame_ago_seconds)} ago"
-        )
-    yield f"{connection.frames} frames, {connection.attempts} attempts, {connection.worker_restarts} worker restarts"
-    if connection.last_end is not None:
-        yield _end(connection.last_end)
-    if connection.last_failure is not None:
-        yield f"last failure: {escape(connection.last_failure)}"
-    if connection.retry_in_seconds is not None:
-        yield f"next attempt in {duration(connection.retry_in_seconds)}"
+def _verdict(status: Status, runbook_url: str | None) -> str:
+    verdict = status.verdict
+    first = verdict.findings[0] if verdict.findings else None
+    place = parts.where(first) if first else ""
+    alert = first.alert if first else None
+    return f"""<section id="verdict" class="{verdict.level}" aria-label="Verdict">
+<h1 id="sentence">{escape(verdict.sentence)}</h1>
+<p id="because">{escape(parts.because(verdict.fault, verdict.because))}</p>
+<p class="dim"><span id="since">{parts.since(verdict.since_timestamp_seconds, status.timestamp_seconds)}</span>
+<a id="place"{parts.href(place)}>{"Show it" if place else ""}</a>
+<a id="runbook"{parts.href(parts.runbook(alert, runbook_url))}>{alert or ""}</a></p>
+</section>"""
 
 
-def _end(end: EndStatus) -> str:
-    words = f', saying "{escape(end.close_reason)}"' if end.close_reason else ""
-    return (
-        f"last session ended {duration(end.ago_seconds)} ago by the {escape(end.initiator)}: "
-        f"{escape(end.reason)}, code {escape(end.code)}{words}"
-    )
+def _figures(status: Status) -> Iterator[str]:
+    connections = [connection for target in status.targets for connection in target.connections]
+    topics = sum(len(connection.topics) for connection in connections)
+    trouble = sum(connection.topics_in_trouble for connection in connections)
+    up = sum(connection.up for connection in connections)
+    yield _figure("up", f"{up:,} of {len(connections):,}", "connections up")
+    yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble")
+    yield _figure("rate", NOTHING, "messages a second")
+    yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay, at worst")
+    yield _figure("uptime", duration(status.uptime_seconds), "running")
+    if status.shard_count > 1:
+        yield _figure("shard", f"{status.shard_index} of {status.shard_count}", "shard")
 
 
-def _topic(topic: TopicStatus) -> str:
-    state = _NOTHING if topic.state is None else _coloured(topic.state, _COLOUR[topic.state])
-    figures = (
-        duration(topic.state_seconds),
-        duration(topic.age_seconds),
-        duration(topic.stale_after_seconds),
-        duration(topic.stale_seconds),
-        f"{topic.messages:,}",
-        _moment(topic.last_message_timestamp_seconds),
-    )
-    cells = "".join(f'<td class="number">{figure}</td>' for figure in figures)
-    return f"<tr><td>{escape(topic.topic)}</td><td>{state}</td>{cells}</tr>"
+def _figure(name: str, value: str, words: str) -> str:
+    return f'<div><dt>{words}</dt><dd id="figure-{name}">{value}</dd></div>'
 
 
-def _coloured(text: str, colour: str) -> str:
-    return f'<span class="{colour}">{escape(text)}</span>'
+def _findings(verdict: Verdict, runbook_url: str | None) -> str:
+    drawn = "".join(parts.finding(found, runbook_url) for found in verdict.findings[:_FINDINGS_DRAWN])
+    hidden = "" if len(verdict.findings) > 1 else " hidden"  # a single one is the headline
+    return f'<section id="findings"{hidden}><h2>What is wrong</h2><ul id="finding-list">{drawn}</ul></section>'
 
 
-def _moment(timestamp_seconds: float | None) -> str:
-    if timestamp_seconds is None:
-        return _NOTHING
-    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _tools(targets: Iterable[TargetStatus]) -> str:
+    names = "".join(f"<option>{escape(target.target)}</option>" for target in targets)
+    states = "".join(f'<option value="{state}">{_STATE_WORDS.get(state, state)}</option>' for state in _STATES)
+    return f"""<form id="tools" role="search" hidden>
+<label>Filter <input type="search" id="filter" placeholder="topic, connection, client id" autocomplete="off"></label>
+<label>State <select id="state"><option value="">all</option>{states}</select></label>
+<label>Target <select id="target"><option value="">all</option>{names}</select></label>
+<output id="matches"></output>
+<button type="button" id="clear" hidden>Clear</button>
+</form>"""
 
 
-def _joined(parts: Iterable[str]) -> str:
-    return "\n".join(parts)
+_STATE_WORDS: Final = {"trouble": "in trouble"}
+
+
+def _targets(targets: Iterable[TargetStatus]) -> Iterator[str]:
+    cards = rows = 0
+    for target in targets:
+        drawn = []
+        for connection in target.connections[: _CONNECTIONS_DRAWN - cards]:
+            topics = connection.topics[: min(parts.ROWS, _ROWS_DRAWN - rows)]
+            rows += len(topics)
+            drawn.append(_connection(connection, len(topics)))
+        cards += len(drawn)
+        left = len(target.connections) - len(drawn)
+        more = f'<p class="dim">{count(left, "more connection")}</p>' if left else ""
+        if target.connections:
+            yield parts.target(target, "".join(drawn) + more)
+
+
+def _connection(connection: ConnectionStatus, drawn: int) -> str:
+    return parts.connection(connection, map(parts.topic, connection.topics[:drawn]))

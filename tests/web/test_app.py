@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.state import Monitor
 from alpmon.web.app import HEALTHY_WITHIN_SECONDS, create_app
+from alpmon.web.assets import ASSETS
 from alpmon.web.server import ListenError, serve
 from tests.telemetry.records import STARTED_WALL, Clock, fresh_monitor
 
@@ -116,6 +117,31 @@ async def test_the_history_is_json_of_what_came_after(web: Web) -> None:
     assert (response.status, text) == (400, "400 Bad Request\n")
 
 
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("identity", None)])
+@pytest.mark.parametrize(("name", "kind"), [("page.css", "text/css"), ("page.js", "text/javascript")])
+async def test_assets_are_for_ever(web: Web, name: str, kind: str, accepted: str, encoding: str | None) -> None:
+    """Their address changes with their content; what is kept apart from what is compressed."""
+    response, text = await web.ask(f"/{ASSETS[name].path}", **{"Accept-Encoding": accepted})
+    assert (response.content_type, response.charset) == (kind, "utf-8")
+    assert response.headers.get("Content-Encoding") == encoding
+    assert "immutable" in response.headers["Cache-Control"]
+    assert text == ASSETS[name].body.decode()
+
+
+@pytest.mark.parametrize("path", ["/assets/", "/assets/nope.css", "/assets/__init__.py", "/assets/..%2fapp.py"])
+async def test_nothing_but_the_assets_is_served(web: Web, path: str) -> None:
+    """They are looked up in a closed table, never in a folder."""
+    response, _ = await web.ask(path)
+    assert response.status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/api/v1/history"])
+async def test_what_is_made_anew_is_never_kept(web: Web, path: str) -> None:
+    """Nor is it sent larger than it must be."""
+    response, _ = await web.ask(path, **{"Accept-Encoding": "gzip"})
+    assert (response.headers["Cache-Control"], response.headers["Content-Encoding"]) == ("no-store", "gzip")
+
+
 async def test_healthy_while_the_loop_ticks(web: Web) -> None:
     """And no longer once the last tick is too long ago."""
     response, text = await web.ask("/-/healthy")
@@ -172,7 +198,7 @@ async def test_every_answer_forbids_what_a_browser_could_do_with_it(web: Web, pa
     response, _ = await web.ask(path)
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Frame-Options"] == "DENY"
-    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
     assert response.headers["Server"] == "alpmon"
 
 

@@ -1,0 +1,607 @@
+// The status page, live: asks for the status once a second and fills the markup that the server sent as templates.
+// Sections: words, filling, drawings, history, what is asked for, parts, the page, the link to the monitor.
+
+const POLL = 1000;
+const POLL_HIDDEN = 15_000;
+const ANSWER_WITHIN = 5000;
+const LOST_AFTER = 5000;
+const WINDOW_SECONDS = 900;
+const RATE_SECONDS = 60;
+const ROWS = 25;
+const MORE_ROWS = 100;
+const CONNECTIONS = 12;
+const OPEN_BY_DEFAULT = 6;
+const FINDINGS = 12;
+const BARS = 60;
+const TROUBLE = new Set(["stale", "silent", "rejected"]);
+const NOTHING = "–";
+const FAULTS = {
+  nobody: "", monitor: "This monitor", network: "The network", exchange: "The exchange",
+  configuration: "The configuration", unclear: "Unclear",
+};
+const MARKS = {
+  u: { words: "up", height: 8 }, s: { words: "subscribing", height: 8 }, t: { words: "topics in trouble", height: 14 },
+  e: { words: "disconnected", height: 22 }, d: { words: "down", height: 22 },
+};
+const TIMELINE_HEIGHT = 22;
+const LATENCIES = ["round_trip_seconds", "acknowledgement_seconds", "pong_seconds"];
+
+const byId = (id) => document.getElementById(id);
+
+// Words: the same as the server's
+
+function latency(seconds) {
+  return seconds > 0 && seconds < 1 ? `${(seconds * 1e3).toFixed(1)} ms` : duration(seconds);
+}
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return NOTHING;
+  if (seconds < 10) return `${Math.floor(seconds * 10) / 10} s`;
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+const ago = (seconds) => (seconds === null ? NOTHING : `${duration(seconds)} ago`);
+const clock = (seconds) => (seconds === null ? NOTHING : new Date(seconds * 1000).toISOString().slice(11, 19));
+const since = (seconds) => (seconds === null ? "" : `since ${clock(seconds)} UTC`);
+const number = (value) => value.toLocaleString("en");
+const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+const because = (fault, words) => [FAULTS[fault], words].filter(Boolean).join(": ");
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+function perTime(perSecond) {
+  if (perSecond >= 10) return `${number(Math.round(perSecond))}/s`;
+  if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`;
+  return `${Math.round(perSecond * 60)}/min`;
+}
+
+// Filling: what has not changed is not touched
+
+function text(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
+function attribute(node, name, value) {
+  if (value === "" || value === null) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+/** A copy of a template: its outermost element, and its fields by name. */
+function copy(template) {
+  const node = byId(`${template}-template`).content.firstElementChild.cloneNode(true);
+  const fields = {};
+  for (const field of node.querySelectorAll("[data-f]")) fields[field.dataset.f] = field;
+  return { node, fields };
+}
+
+/** Make the children of `parent` the parts for `items`, in their order, reusing those that are there. */
+function arrange(parent, parts, items, keyOf, make) {
+  const kept = new Set();
+  items.forEach((item, index) => {
+    const key = keyOf(item);
+    kept.add(key);
+    if (!parts.has(key)) parts.set(key, make(item));
+    const part = parts.get(key);
+    if (parent.children[index] !== part.node) parent.insertBefore(part.node, parent.children[index] ?? null);
+    part.fill(item);
+  });
+  for (const key of [...parts.keys()].filter((each) => !kept.has(each))) parts.delete(key);
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+}
+
+// Drawings
+
+function svg(name, attributes, children = []) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function picture(width, height, label, shapes) {
+  const box = { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label };
+  return svg("svg", box, shapes);
+}
+
+function timeline(marks, capacity, step, end) {
+  const shapes = [];
+  for (let start = 0, stop; start < marks.length; start = stop) {
+    for (stop = start + 1; marks[stop] === marks[start]; ) stop += 1;
+    const { words, height } = MARKS[marks[start]];
+    const from = capacity - marks.length + start;
+    const title = svg("title", {});
+    title.textContent = `${words}, ${clock(end - (marks.length - start) * step)} to ${clock(end - (marks.length - stop) * step)}`;
+    const place = { x: from, width: stop - start, y: TIMELINE_HEIGHT - height, height, class: `mark-${marks[start]}` };
+    shapes.push(svg("rect", place, [title]));
+  }
+  return picture(capacity, TIMELINE_HEIGHT, `Last 15 minutes: ${fared(marks, step)}`, shapes);
+}
+
+function fared(marks, step) {
+  if (!marks) return "the first sample is taken after 5 seconds";
+  const seconds = (mark) => sum([...marks].map((each) => (each === mark ? step : 0)));
+  const parts = [];
+  if (seconds("d")) parts.push(`down for ${duration(seconds("d"))}`);
+  if (seconds("e")) parts.push(count(seconds("e") / step, "short disconnect"));
+  if (seconds("t")) parts.push(`topics in trouble for ${duration(seconds("t"))}`);
+  return parts.join(", ") || "up throughout";
+}
+
+/** Bars for counts: neighbours are added up, as there are more samples than room. */
+function bars(samples, capacity, step) {
+  const each = Math.ceil(capacity / BARS);
+  const sums = [];
+  for (let end = samples.length; end > 0; end -= each) sums.unshift(sum(samples.slice(Math.max(0, end - each), end)));
+  const most = Math.max(...sums, 1);
+  const shapes = sums.map((value, index) => {
+    const height = value && Math.max(0.06, value / most);
+    return svg("rect", { x: BARS - sums.length + index, width: 0.8, y: 1 - height, height });
+  });
+  return picture(BARS, 1, `messages: at most ${number(most)} in ${each * step} seconds`, shapes);
+}
+
+/** A line through the means of a latency, from zero; gaps where none was measured are bridged. */
+function line(samples, capacity) {
+  const most = Math.max(...samples, 1e-6) * 1.1;
+  const points = [];
+  samples.forEach((value, index) => {
+    if (value !== null) points.push(`${capacity - samples.length + index + 0.5},${(1 - value / most).toFixed(3)}`);
+  });
+  const path = points.length === 1 ? `M${points[0]}h0.01` : `M${points.join("L")}`;
+  return picture(capacity, 1, `at most ${latency(Math.max(...samples))}`, points.length ? [svg("path", { d: path })] : []);
+}
+
+// History: what the samples were, kept up to date by asking for those that are new
+
+const history = { sample: -1, step: 5, capacity: 180, end: 0, connections: new Map() };
+
+function addHistory(told) {
+  const added = history.sample < 0 ? told.capacity : told.sample - history.sample;
+  const before = added >= 0 && added < told.capacity ? history.connections : new Map();
+  history.connections = new Map();
+  for (const [target, connections] of Object.entries(told.targets)) {
+    for (const [label, news] of Object.entries(connections)) {
+      history.connections.set(`${target}/${label}`, joined(before.get(`${target}/${label}`), news, told.capacity));
+    }
+  }
+  Object.assign(history, { sample: told.sample, step: told.step_seconds, capacity: told.capacity });
+  history.end = told.timestamp_seconds;
+}
+
+function joined(old, news, capacity) {
+  const ring = (before = [], after = []) => [...before, ...after].slice(-capacity);
+  const messages = {};
+  for (const [topic, counts] of Object.entries(news.messages)) messages[topic] = ring(old?.messages[topic], counts);
+  const connection = { marks: ((old?.marks ?? "") + news.marks).slice(-capacity), messages };
+  for (const name of LATENCIES) connection[name] = ring(old?.[name], news[name]);
+  return connection;
+}
+
+/** Messages a second over the last minute, or what there is of it; null before the first sample. */
+function rate(counts) {
+  const latest = (counts ?? []).slice(-RATE_SECONDS / history.step);
+  return latest.length ? sum(latest) / (latest.length * history.step) : null;
+}
+
+// What is asked for: the filter, which is also the address
+
+const wanted = { filter: "", state: "", target: "", connection: "" };
+
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  for (const key of Object.keys(wanted)) wanted[key] = asked.get(key) ?? "";
+  byId("filter").value = wanted.filter;
+  byId("state").value = wanted.state;
+  byId("target").value = wanted.target;
+}
+
+function writeAddress() {
+  const asked = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
+  window.history.replaceState(null, "", asked.size ? `#${asked}` : location.pathname + location.search);
+}
+
+function scrollToWanted() {
+  if (wanted.connection) document.querySelector(".wanted")?.scrollIntoView({ block: "start" });
+}
+
+const isFiltered = () => Object.values(wanted).some(Boolean);
+
+function isAskedFor(topic, connection, target) {
+  if (wanted.target && target.target !== wanted.target) return false;
+  if (wanted.connection && connection.connection !== wanted.connection) return false;
+  if (wanted.state === "trouble" ? !TROUBLE.has(topic.state) : wanted.state && topic.state !== wanted.state) return false;
+  const words = wanted.filter.toLowerCase().split(/\s+/);
+  const told = [topic.topic, topic.state, target.target, connection.connection, connection.client_id].join(" ").toLowerCase();
+  return words.every((word) => told.includes(word));
+}
+
+// Parts
+
+class Topic {
+  constructor() {
+    Object.assign(this, copy("topic"));
+    this.drawn = -1;
+  }
+
+  fill({ topic, counts }) {
+    const { fields } = this;
+    const state = topic.state ?? "private";
+    attribute(fields.state, "data-state", state);
+    text(fields.topic, topic.topic);
+    text(fields.state, state);
+    text(fields.for, topic.state_seconds === null ? "" : `for ${duration(topic.state_seconds)}`);
+    text(fields.age, duration(topic.age_seconds));
+    text(fields.limit, topic.stale_after_seconds === null ? "" : `of ${duration(topic.stale_after_seconds)}`);
+    const filled = topic.age_seconds !== null && topic.stale_after_seconds ? topic.age_seconds / topic.stale_after_seconds : 0;
+    attribute(fields.bar, "width", Math.round(100 * Math.min(1, filled)));
+    text(fields.usual, topic.rate_ratio === null ? "" : `${topic.rate_ratio.toFixed(2)} × usual`);
+    text(fields.messages, number(topic.messages));
+    text(fields.stale, duration(topic.stale_seconds));
+    text(fields.last, clock(topic.last_message_timestamp_seconds));
+    if (this.drawn !== history.sample && counts) this.draw(counts);
+  }
+
+  draw(counts) {
+    this.drawn = history.sample;
+    const perSecond = rate(counts);
+    text(this.fields.rate, perSecond === null ? NOTHING : perTime(perSecond));
+    this.fields.spark.replaceChildren(bars(counts, history.capacity, history.step));
+  }
+}
+
+class Connection {
+  constructor(key) {
+    Object.assign(this, copy("connection"));
+    this.key = key;
+    this.topics = new Map();
+    this.limit = ROWS;
+    this.drawn = -1;
+    this.chosen = null;
+    this.fields.topics.replaceChildren();
+    this.node.querySelector("summary").addEventListener("click", () => (this.chosen = !this.node.open));
+    this.fields.more.addEventListener("click", () => {
+      this.limit += MORE_ROWS;
+      page.draw();
+    });
+  }
+
+  fill({ connection, topics, open, isWanted }) {
+    const { node, fields } = this;
+    attribute(node, "data-level", levelOf(connection));
+    attribute(fields.state, "data-state", connection.state);
+    node.classList.toggle("wanted", isWanted);
+    node.open = this.chosen ?? open;
+    text(fields.connection, connection.connection);
+    text(fields.caption, connection.connection);
+    text(fields.state, connection.state);
+    text(fields.for, `for ${duration(connection.state_seconds)}`);
+    text(fields.trouble, trouble(connection));
+    if (node.open) this.fillInside(connection, topics);
+  }
+
+  fillInside(connection, topics) {
+    const { fields } = this;
+    text(fields.session, connection.client_id ?? NOTHING);
+    text(fields.dialect, connection.dialect ?? NOTHING);
+    text(fields.up, duration(connection.session_seconds));
+    text(fields.pings, pings(connection));
+    text(fields.frame, ago(connection.last_frame_ago_seconds));
+    text(fields.attempts, attempts(connection));
+    text(fields.end, ended(connection.last_end));
+    text(fields.failure, failed(connection));
+    const past = history.connections.get(this.key);
+    const shown = topics.slice(0, this.limit).map((topic) => ({ topic, counts: past?.messages[topic.topic] }));
+    arrange(fields.topics, this.topics, shown, ({ topic }) => topic.topic, () => new Topic());
+    const left = topics.length - shown.length;
+    fields.more.hidden = !left;
+    text(fields.more, `Show ${number(Math.min(left, MORE_ROWS))} more of ${count(topics.length, "topic")}`);
+    if (this.drawn !== history.sample && past) this.draw(past);
+  }
+
+  draw(past) {
+    const { fields } = this;
+    this.drawn = history.sample;
+    fields.timeline.replaceChildren(timeline(past.marks, history.capacity, history.step, history.end));
+    text(fields.fared, fared(past.marks, history.step));
+    for (const name of LATENCIES) {
+      const latest = past[name].findLast((value) => value !== null);
+      text(fields[name], latency(latest));
+      fields[`${name}-spark`].replaceChildren(line(past[name], history.capacity));
+    }
+  }
+}
+
+function levelOf(connection) {
+  if (!connection.up || connection.topics_in_trouble) return "bad";
+  return connection.state === "live" ? "good" : "waiting";
+}
+
+function trouble(connection) {
+  const topics = count(connection.topics.length, "topic");
+  return connection.topics_in_trouble ? `${number(connection.topics_in_trouble)} of ${topics} in trouble` : topics;
+}
+
+function pings(connection) {
+  if (connection.advertised_ping_interval_seconds === null) return NOTHING;
+  const timeout = duration(connection.advertised_ping_timeout_seconds);
+  return `every ${duration(connection.advertised_ping_interval_seconds)}, timeout ${timeout}`;
+}
+
+function attempts(connection) {
+  const parts = [number(connection.attempts)];
+  if (connection.retry_in_seconds !== null) parts.push(`next in ${duration(connection.retry_in_seconds)}`);
+  if (connection.worker_restarts) parts.push(count(connection.worker_restarts, "worker restart"));
+  return parts.join(", ");
+}
+
+function ended(end) {
+  if (end === null) return "none";
+  const said = end.close_reason ? `, saying “${end.close_reason}”` : "";
+  return `${ago(end.ago_seconds)} by the ${end.initiator}: ${end.reason}, code ${end.code}${said}`;
+}
+
+function failed(connection) {
+  return connection.last_failure === null ? "none" : `${ago(connection.last_failure_ago_seconds)}: ${connection.last_failure}`;
+}
+
+class Target {
+  constructor() {
+    Object.assign(this, copy("target"));
+    this.connections = new Map();
+  }
+
+  fill({ target, connections }) {
+    text(this.fields.target, target.target);
+    text(this.fields.about, about(target));
+    const make = ({ key }) => new Connection(key);
+    arrange(this.fields.connections, this.connections, connections, ({ key }) => key, make);
+  }
+}
+
+function about(target) {
+  const left = target.certificate_expires_in_seconds;
+  const facts = [target.url];
+  if (left !== null) facts.push(left > 0 ? `certificate ends in ${duration(left)}` : "certificate has ended");
+  if (target.symbols_dropped) facts.push(`${count(target.symbols_dropped, "symbol")} counted as other`);
+  return facts.join(", ");
+}
+
+class Finding {
+  constructor() {
+    Object.assign(this, copy("finding"));
+  }
+
+  fill(finding) {
+    const { node, fields } = this;
+    node.className = `finding ${finding.level}`;
+    text(fields.sentence, finding.sentence);
+    attribute(fields.sentence, "href", placeOf(finding));
+    text(fields.since, since(finding.since_timestamp_seconds));
+    text(fields.because, because(finding.fault, finding.because));
+    text(fields.runbook, finding.alert ?? "");
+    attribute(fields.runbook, "href", runbook(finding.alert));
+  }
+}
+
+function runbook(alert) {
+  const base = document.body.dataset.runbook;
+  return base && alert ? `${base}#${alert.toLowerCase()}` : "";
+}
+
+/** The headline's own links, to what it is about and to what to do. */
+function fillLinks(finding) {
+  const place = finding ? placeOf(finding) : "";
+  text(byId("place"), place && "Show it");
+  attribute(byId("place"), "href", place);
+  text(byId("runbook"), finding?.alert ?? "");
+  attribute(byId("runbook"), "href", runbook(finding?.alert));
+}
+
+function placeOf({ target, connections }) {
+  if (target === null) return "";
+  const place = new URLSearchParams({ target });
+  if (connections.length === 1) place.set("connection", connections[0]);
+  return `#${place}`;
+}
+
+// The page
+
+class Page {
+  constructor() {
+    this.targets = new Map();
+    this.findings = new Map();
+    this.limit = CONNECTIONS;
+    this.status = null;
+  }
+
+  show(status) {
+    const isFirst = this.status === null;
+    this.status = status;
+    this.draw();
+    if (isFirst) scrollToWanted();
+  }
+
+  draw() {
+    if (this.status === null) return;
+    const focused = document.activeElement;
+    this.fillVerdict(this.status.verdict, this.status.timestamp_seconds);
+    this.fillFigures(this.status);
+    this.fillTargets(this.status.targets);
+    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  }
+
+  fillVerdict(verdict, now) {
+    byId("verdict").className = verdict.level;
+    text(byId("sentence"), verdict.sentence);
+    text(byId("because"), because(verdict.fault, verdict.because));
+    const begun = verdict.since_timestamp_seconds;
+    text(byId("since"), begun === null ? "" : `${since(begun)}, for ${duration(Math.max(0, now - begun))}`);
+    fillLinks(verdict.findings[0]);
+    text(byId("announcement"), [verdict.sentence, because(verdict.fault, verdict.because)].filter(Boolean).join(". "));
+    byId("findings").hidden = verdict.findings.length < 2; // a single one is the headline
+    const keyOf = (finding) => [finding.kind, finding.target, finding.connections, finding.fault, finding.because].join();
+    arrange(byId("finding-list"), this.findings, verdict.findings.slice(0, FINDINGS), keyOf, () => new Finding());
+    dress(verdict.level, verdict.sentence);
+  }
+
+  fillFigures(status) {
+    const connections = status.targets.flatMap((target) => target.connections);
+    const up = connections.filter((connection) => connection.up).length;
+    const topics = sum(connections.map((connection) => connection.topics.length));
+    text(byId("figure-up"), `${number(up)} of ${number(connections.length)}`);
+    text(byId("figure-trouble"), `${number(sum(connections.map((each) => each.topics_in_trouble)))} of ${number(topics)}`);
+    text(byId("figure-lag"), latency(status.worst_recent_event_loop_lag_seconds));
+    text(byId("figure-uptime"), duration(status.uptime_seconds));
+    const rates = [...history.connections.values()].flatMap(({ messages }) => Object.values(messages).map(rate));
+    text(byId("figure-rate"), rates.length ? sum(rates).toFixed(1) : NOTHING);
+  }
+
+  fillTargets(targets) {
+    const all = targets.flatMap((target) => target.connections.map((connection) => this.found(connection, target)));
+    const found = all.filter(({ topics }) => topics.length || !isFiltered());
+    const shown = found.slice(0, this.limit);
+    for (const item of shown) item.open = shown.length <= OPEN_BY_DEFAULT || levelOf(item.connection) === "bad";
+    const groups = targets
+      .map((target) => ({ target, connections: shown.filter((item) => item.target === target) }))
+      .filter(({ connections }) => connections.length);
+    arrange(byId("targets"), this.targets, groups, ({ target }) => target.target, () => new Target());
+    this.fillTools(all, found, shown);
+  }
+
+  /** A connection with those of its topics that are asked for. */
+  found(connection, target) {
+    const topics = connection.topics.filter((topic) => isAskedFor(topic, connection, target));
+    const isWanted = wanted.connection === connection.connection && (!wanted.target || wanted.target === target.target);
+    return { key: `${target.target}/${connection.connection}`, connection, target, topics, isWanted };
+  }
+
+  fillTools(all, found, shown) {
+    const topics = count(sum(all.map(({ connection }) => connection.topics.length)), "topic");
+    const matching = number(sum(found.map((item) => item.topics.length)));
+    text(byId("matches"), isFiltered() ? `${matching} of ${topics}` : topics);
+    byId("clear").hidden = !isFiltered();
+    const left = found.length - shown.length;
+    byId("more-connections").hidden = !left;
+    text(byId("more-connections"), `Show ${number(Math.min(left, CONNECTIONS))} more of ${count(found.length, "connection")}`);
+    byId("empty").hidden = found.length > 0;
+    if (all.length) text(byId("empty"), "No topic is as asked for. Clear the filter to see all.");
+  }
+}
+
+/** The tab says it too, when the page is not in sight. */
+function dress(level, title) {
+  document.title = `${title} · alpmon`;
+  attribute(byId("icon"), "href", document.body.getAttribute(`data-icon-${level}`));
+}
+
+const page = new Page();
+
+// The link to the monitor
+
+class Link {
+  constructor() {
+    this.heard = Date.now();
+    this.started = null;
+    this.wake = () => {};
+  }
+
+  async run() {
+    for (;;) {
+      try {
+        await this.ask();
+      } catch (failure) {
+        this.fail(failure);
+      }
+      await this.pause(document.hidden ? POLL_HIDDEN : POLL);
+    }
+  }
+
+  async ask() {
+    const status = await fetched("api/v1/status");
+    if (status.version !== document.body.dataset.version) location.reload();
+    const started = status.timestamp_seconds - status.uptime_seconds;
+    if (this.started !== null && Math.abs(started - this.started) > 2) history.sample = -1;
+    this.started = started;
+    const due = history.sample < 1 || status.timestamp_seconds >= history.end + history.step;
+    if (due) addHistory(await fetched(`api/v1/history?after=${history.sample}`));
+    this.heard = Date.now();
+    this.tell("live", `live, ${clock(status.timestamp_seconds)} UTC`);
+    page.show(status);
+  }
+
+  fail(failure) {
+    console.debug(failure);
+    const at = clock(this.heard / 1000);
+    if (failure.status === 401 || failure.status === 403) {
+      this.tell("lost", "login needed", "The monitor asks for a login. Load the page again to give it.");
+    } else if (Date.now() - this.heard < LOST_AFTER) {
+      this.tell("reconnecting", `reconnecting, last heard ${at} UTC`);
+    } else {
+      const words = "The monitor does not answer, so nobody can say how the feeds are now.";
+      this.tell("lost", `unreachable since ${at} UTC`, `${words} Below is what it said last, at ${at} UTC. Still trying.`);
+    }
+  }
+
+  tell(state, words, alarm = "") {
+    attribute(byId("link"), "data-link", state);
+    text(byId("link-text"), words);
+    text(byId("lost"), alarm);
+    byId("lost").hidden = !alarm;
+    document.body.classList.toggle("old", Boolean(alarm));
+    if (alarm) dress("waiting", "monitor unreachable");
+  }
+
+  pause(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.wake = () => clearTimeout(timer) ?? resolve();
+    });
+  }
+}
+
+async function fetched(path) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+  if (!response.ok) throw Object.assign(new Error(`${path}: ${response.status}`), { status: response.status });
+  return response.json();
+}
+
+// Begin
+
+const link = new Link();
+
+function ask(changes) {
+  Object.assign(wanted, changes);
+  writeAddress();
+  page.draw();
+}
+
+byId("filter").addEventListener("input", (event) => ask({ filter: event.target.value.trim(), connection: "" }));
+byId("state").addEventListener("change", (event) => ask({ state: event.target.value }));
+byId("target").addEventListener("change", (event) => ask({ target: event.target.value, connection: "" }));
+byId("tools").addEventListener("submit", (event) => event.preventDefault());
+byId("clear").addEventListener("click", () => {
+  location.hash = "";
+  byId("filter").focus();
+});
+byId("more-connections").addEventListener("click", () => {
+  page.limit += CONNECTIONS;
+  page.draw();
+});
+window.addEventListener("hashchange", () => {
+  readAddress();
+  page.draw();
+  scrollToWanted();
+});
+document.addEventListener("visibilitychange", () => document.hidden || link.wake());
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, select")) return;
+  event.preventDefault();
+  byId("filter").focus();
+});
+
+readAddress();
+byId("tools").hidden = false;
+link.run();

@@ -1,0 +1,55 @@
+"""Figures as people read them: each with its unit, and a dash for what never was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+NOTHING: Final = "\N{EN DASH}"
+
+_TENTHS_BELOW: Final = 10
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+
+
+def latency(seconds: float | None) -> str:
+    """A time that something takes: `3.2 ms` where that is less than a second, else as a duration."""
+    return f"{seconds * 1e3:.1f} ms" if seconds is not None and 0 < seconds < 1 else duration(seconds)
+
+
+def duration(seconds: float | None) -> str:
+    """A duration with its unit, in two units at most: `0.4 s`, `12 s`, `2 min 5 s`, `3 h 0 min`, `4 d 7 h`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < _TENTHS_BELOW:
+        return f"{int(seconds * 10) / 10:g} s"
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def clock(timestamp_seconds: float | None) -> str:
+    """A time of day, in UTC."""
+    return _moment(timestamp_seconds, "%H:%M:%S")
+
+
+def moment(timestamp_seconds: float | None) -> str:
+    """A day and a time of day, in UTC."""
+    return _moment(timestamp_seconds, "%Y-%m-%d %H:%M:%S")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 topic`, `1,000 topics`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _moment(timestamp_seconds: float | None, shape: str) -> str:
+    if timestamp_seconds is None:
+        return NOTHING
+    return datetime.fromtimestamp(timestamp_seconds, UTC).strftime(shape)
