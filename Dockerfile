@@ -17,10 +17,10 @@ RUN /tools/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -
     --only-binary=:all: --requirement image/requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY alpmon alpmon
-# bytecode that is checked by nobody is the same in every build, and a read-only root could not be written to later
+# bytecode made now, because a read-only root takes none later; without times and chance in it, it is always the same
 RUN /tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /wheel . \
   && /tools/bin/pip --python /alpmon/bin/python install --no-cache-dir --no-compile --no-index --no-deps /wheel/*.whl \
-  && /alpmon/bin/python -m compileall -q --invalidation-mode unchecked-hash /alpmon/lib
+  && PYTHONHASHSEED=0 /alpmon/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /alpmon/lib
 
 FROM ${RUNTIME_IMAGE}
 ARG VERSION=unknown
