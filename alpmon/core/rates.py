@@ -37,6 +37,9 @@ _LEAST_MESSAGES: Final = 50.0
 _SILENCES: Final = 1.8
 """A window is at least so many times the threshold of freshness: one permitted gap leaves a third of the ratio."""
 
+_SILENCE_RISE_SECONDS: Final = 600.0
+"""A threshold that rises is followed slowly: the gaps of a feed that is collapsing raise it too."""
+
 _WARM_UP_SECONDS: Final = 600.0
 _WARM_UP_MESSAGES: Final = 40
 _USUAL_SECONDS: Final = 1200.0
@@ -142,6 +145,7 @@ class Rate:
         "_fano",
         "_present",
         "_ratio",
+        "_silence_seconds",
         "_usual",
         "_warm_up_messages",
         "_window",
@@ -155,6 +159,7 @@ class Rate:
         self._before_silence: list[float] | None = None
         self._fano = [_FANO_AT_FIRST] * _CHOICES
         self._daily = _Daily()
+        self._silence_seconds = math.inf
         self._window: int | None = None
         self._ratio = math.nan
 
@@ -178,6 +183,7 @@ class Rate:
             wall: unix seconds at the slot's end; only the time of day counts.
         """
         self._age += seconds
+        self._follow(silence_seconds, seconds)
         if not self._usual:
             self._warm_up(messages)
             return
@@ -189,7 +195,7 @@ class Rate:
             self._before_silence = self._present.copy()
         self._move(messages / (expected_rate * seconds), expected_rate, seconds)
         if self._window is None or self._present[self._window] > _IN_DOUBT:
-            self._window = self._choose(expected_rate, _SILENCES * silence_seconds)
+            self._window = self._choose(expected_rate, _SILENCES * self._silence_seconds)
         self._ratio = math.nan if self._window is None else self._present[self._window]
         weight = 1.0 / _SUSPECT_SLOWNESS if suspect else 1.0
         self._daily.count(weight * messages, weight * seconds, wall)
@@ -225,6 +231,12 @@ class Rate:
         self._daily = _Daily.load(saved.daily)
         self._present, self._before_silence = [1.0] * len(_WINDOWS_SECONDS), None
         self._window, self._ratio = None, math.nan
+
+    def _follow(self, silence_seconds: float, seconds: float) -> None:
+        rise = silence_seconds - self._silence_seconds
+        self._silence_seconds = silence_seconds
+        if rise > 0.0:
+            self._silence_seconds -= rise * math.exp(-seconds / _SILENCE_RISE_SECONDS)
 
     def _warm_up(self, messages: int) -> None:
         self._warm_up_messages += messages

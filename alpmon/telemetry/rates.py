@@ -21,14 +21,18 @@ class RateMeter:
     """One topic's rate, and where its counter stood when it was last read.
 
     Only slots count that lie wholly within one session, after the acknowledgement: time while down is no thin feed.
+
+    Attributes:
+        rate: what the slots come to.
+        seen: messages when the counter was last read.
     """
 
-    __slots__ = ("_at", "_messages", "_session_wall", "rate")
+    __slots__ = ("_at", "_session_wall", "rate", "seen")
 
     def __init__(self) -> None:
         self.rate = Rate()
         self._at = 0.0
-        self._messages = 0
+        self.seen = 0
         self._session_wall = 0.0
 
     def read(self, topic: TopicRecord, session_wall: float, now: float, wall: float) -> None:
@@ -42,7 +46,7 @@ class RateMeter:
         """
         if topic.freshness is None:
             return
-        messages, self._messages = topic.messages - self._messages, topic.messages
+        messages, self.seen = topic.messages - self.seen, topic.messages
         seconds, self._at = now - self._at, now
         state = topic.freshness.state(now)
         before, self._session_wall = self._session_wall, session_wall if state in _SUBSCRIBED else 0.0
