@@ -61,13 +61,16 @@ def main() -> None:
 def run(config_file: Path | None, listen: str | None) -> None:
     """Hold the connections and serve the metrics, until SIGTERM or SIGINT.
 
+    SIGHUP, or POST /-/reload, takes up the changed file; with a mistake in it the old one stays in force.
+
     Exit code: 0 after a signal, 2 for a bad configuration or an address that cannot be listened on.
     """
     config = _load(config_file, listen)
     _log(config)
     from alpmon import service
 
-    _run(service.run(config))
+    source = None if config_file is None else lambda: _read(config_file, listen)
+    _run(service.run(config, source=source))
 
 
 @main.command()
@@ -335,12 +338,18 @@ def _scenario(name: str) -> Scenario:
 
 def _load(config_file: Path | None, listen: str | None = None) -> Config:
     """The configuration, or the end with every mistake named."""
-    from alpmon.config import ConfigError, default_config, load
+    from alpmon.config import ConfigError
 
     try:
-        config = default_config() if config_file is None else load(config_file)
+        return _read(config_file, listen)
     except ConfigError as error:
         _refuse(str(error))
+
+
+def _read(config_file: Path | None, listen: str | None) -> Config:
+    from alpmon.config import default_config, load
+
+    config = default_config() if config_file is None else load(config_file)
     return config if listen is None else config.model_copy(update={"listen": listen})
 
 

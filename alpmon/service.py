@@ -8,31 +8,42 @@ import gc
 import signal
 import sys
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from random import Random
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from alpmon import logs
 from alpmon.background import in_background
-from alpmon.config import show
+from alpmon.config import ConfigError, show
 from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.history import keep
 from alpmon.telemetry.looplag import watch_loop
+from alpmon.telemetry.memory import Memory
 from alpmon.telemetry.metrics import register
+from alpmon.telemetry.rates import watch_rates
 from alpmon.telemetry.recorder import watch_troubles
 from alpmon.telemetry.state import Monitor
 from alpmon.web.access import Access
 from alpmon.web.app import create_app
+from alpmon.web.reload import reload_route
 from alpmon.web.server import serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
     from types import TracebackType
 
     from alpmon.config import Config
     from alpmon.telemetry.tape import Tape
+
+Source: TypeAlias = Callable[[], "Config"]
+"""Reads the configuration anew; raises `ConfigError`."""
+
+FIXED_KEYS: Final = ("listen", "web_config_file", "shard", "state_file")
+"""What is taken up at the start only."""
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long the scrape's thread may keep the interpreter from the event loop's; Python's default is ten times this."""
@@ -51,12 +62,16 @@ class Service:
         url: where HTTP is served.
     """
 
-    def __init__(self, config: Config, rng: Random | None = None, tape: Tape | None = None) -> None:
+    def __init__(
+        self, config: Config, rng: Random | None = None, tape: Tape | None = None, source: Source | None = None
+    ) -> None:
         self.config = config
+        self._source = source
+        self._memory = None if config.state_file is None else Memory(config.state_file)
         self.monitor = Monitor(started_wall=time.time(), tape=tape)
         self.monitor.reload_success_wall = self.monitor.started_wall
         self.registry = CollectorRegistry()
-        self._supervisor = Supervisor(config, self.monitor, rng or Random())
+        self._supervisor = Supervisor(config, self.monitor, rng or Random(), self._memory)
         self._exits = contextlib.AsyncExitStack()
         self.url = ""
 
@@ -85,6 +100,8 @@ class Service:
         self._watch("event loop lag", lambda: watch_loop(self.monitor))
         self._watch("history", lambda: keep(self.monitor.history, self.monitor))
         self._watch("troubles", lambda: watch_troubles(self.monitor, time.monotonic, time.time))
+        self._watch("rates", lambda: watch_rates(self.monitor))
+        self._remember()
         self._exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()
 
@@ -97,11 +114,50 @@ class Service:
                 "anybody who reaches this address can read everything", listen=self.config.listen, key="web_config_file"
             )
         app = create_app(self.monitor, self.registry, lambda: show(self.config), access=access)
+        app.add_routes([reload_route(self.reload)])
         server = await serve(app, host, port, None if access is None else access.ssl_context)
         self._exits.push_async_callback(server.close)
         self.url = server.url
         if access is not None:
             self._watch("web configuration", lambda: access.watch(server))
+
+    def reload(self) -> list[str]:
+        """Take up the configuration as its source has it now; the old one stays in force on any mistake.
+
+        Returns:
+            Every mistake, one line each; none if the new configuration is in force.
+        """
+        mistakes = self._take_up()
+        log = structlog.get_logger("alpmon")
+        self.monitor.reload_successful = not mistakes
+        if mistakes:
+            log.error("configuration not reloaded", mistakes=mistakes)
+        else:
+            self.monitor.reload_success_wall = time.time()
+            log.info("configuration reloaded", targets=len(self.config.targets))
+        return mistakes
+
+    def _take_up(self) -> list[str]:
+        if self._source is None:
+            return ["there is no configuration file to reload: alpmon was started without --config"]
+        try:
+            config = self._source()
+        except ConfigError as error:
+            return str(error).splitlines()
+        fixed = [key for key in FIXED_KEYS if getattr(config, key) != getattr(self.config, key)]
+        if fixed:
+            return [f"{key}: cannot change while alpmon runs; restart it" for key in fixed]
+        self.config = config
+        logs.configure(config.log.level, config.log.format)
+        self._supervisor.change(config)
+        return []
+
+    def _remember(self) -> None:
+        """Save what is learnt now and then, and once more when nothing changes any longer."""
+        memory = self._memory
+        if memory is not None:
+            self._exits.push_async_callback(memory.save, self.monitor)
+            self._watch("state file", lambda: memory.keep(self.monitor))
 
     def _watch(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._exits.callback(in_background(name, run).cancel)
@@ -115,18 +171,23 @@ def _is_loopback(host: str) -> bool:
 
 
 async def run(
-    config: Config, around: Callable[[Service], Awaitable[None]] | None = None, tape: Tape | None = None
+    config: Config,
+    around: Callable[[Service], Awaitable[None]] | None = None,
+    tape: Tape | None = None,
+    source: Source | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Args:
         config: what to hold.
         around: called once when everything is up.
         tape: where everything received is written, if it shall be.
+        source: where the configuration can be read anew.
     """
     log = structlog.get_logger("alpmon")
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    async with stop_signals() as stop, Service(config, tape=tape) as service:
+    async with stop_signals() as stop, Service(config, tape=tape, source=source) as service:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         log.info("started", url=service.url, targets=len(config.targets))
         _spare_the_collector()
         if around is not None:

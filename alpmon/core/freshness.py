@@ -175,6 +175,21 @@ class TopicFreshness:
         self._excused, self._excused_changed = excused, now
         self._spell_from = self._silent_from if excused else min(max(self._deadline, now), self._silent_from)
 
+    def judge_by(self, rule: Rule, now: float) -> None:
+        """Another rule is in force from here on, for the present silence too; what was learnt stays."""
+        learnt = self.snapshot()
+        self._close_spell(now)
+        self.rule = rule
+        self.cadence = Cadence(rule.floor, rule.ceiling) if rule.mode is Mode.ADAPTIVE else None
+        self._threshold = rule.after if self.cadence is None else self.cadence.stale_after()
+        if learnt is not None:
+            self.restore(learnt)
+        if self._phase is TopicState.LIVE:
+            self._deadline = self._seed + self._threshold
+            self._silent_from = math.inf if self._flowing else self._seed + rule.silent_after
+            self._spell_from = self._silent_from if self._excused else min(self._deadline, self._silent_from)
+            self._spell_from = max(self._spell_from, now)
+
     def state(self, now: float) -> TopicState:
         """The state as the contract defines it."""
         if self._phase is not TopicState.LIVE:

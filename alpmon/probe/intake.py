@@ -15,6 +15,7 @@ from alpmon.core import session as life
 from alpmon.core import subscriptions as subs
 from alpmon.core.keepalive import NEVER, SendPing
 from alpmon.core.protocol import Flaw, FrameKind
+from alpmon.core.session import State
 from alpmon.logs import Bounded
 from alpmon.probe.feed import Feed
 from alpmon.telemetry.recorder import Trouble
@@ -281,7 +282,16 @@ class Intake:
         del now
         self._record.state = moved.after
         self._record.state_since_wall = wall
-        self._log.info("state", before=moved.before, after=moved.after)
+        self._log.info("state", before=moved.before, after=moved.after, **self._context(moved))
+
+    def _context(self, moved: life.Moved) -> dict[str, str]:
+        """Which session, and if it has just ended, how."""
+        record = self._record
+        told = {"client_id": record.client_id} if record.client_id else {}
+        if record.up and record.last_end is not None and moved.after in (State.BACKOFF, State.STOPPED):
+            end = record.last_end
+            told |= {"initiator": end.initiator, "code": end.code, "reason": end.reason}
+        return told
 
     def _welcomed(self, welcomed: life.Welcomed, now: float, wall: float) -> None:
         record, welcome = self._record, welcomed.welcome

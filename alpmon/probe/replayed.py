@@ -12,8 +12,8 @@ from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import Session, State
 from alpmon.core.subscriptions import RequestOp
-from alpmon.probe.intake import Intake
 from alpmon.probe.fleet import rule_of, settings_of
+from alpmon.probe.intake import Intake
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:

@@ -6,26 +6,25 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import structlog
-
 from alpmon.core.freshness import Source, TopicState
-from alpmon.core.numeric import NumericBook, NumericTickers
+from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
 from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.siblings import NEVER, Siblings, Timing, identity
 from alpmon.telemetry.state import LAG_BUCKETS, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 JUDGE_SECONDS: Final = 1.0
 """How often misses are judged and silences vouched for; a threshold below it may see stale what is only quiet."""
 
-Public: TypeAlias = Trade | Tickers | NumericTickers | Book | NumericBook | Diff | Rates
+Public: TypeAlias = Trade | NumericTrade | Tickers | NumericTickers | Book | NumericBook | Diff | Rates
 
 _CHANNEL: Final[Mapping[type, Channel]] = {
     Trade: Channel.TRADE,
+    NumericTrade: Channel.TRADE,
     Tickers: Channel.TICKER,
     NumericTickers: Channel.TICKER,
     Book: Channel.MARKET_DEPTH,
@@ -134,13 +133,9 @@ class Group:
             sibling.judge(now)
 
 
-async def watch(groups: Collection[Group]) -> None:
-    """Judge every group again and again, those that are added later too; never ends of itself."""
-    log = structlog.get_logger("alpmon.probe")
+async def judge_all(groups: Callable[[], Iterable[Group]]) -> None:
+    """Judge every group that there is, again and again; never ends of itself."""
     while True:
         await asyncio.sleep(JUDGE_SECONDS)
-        try:
-            for group in groups:
-                group.judge(time.monotonic())
-        except Exception:
-            log.exception("comparing the sibling connections failed of a bug")
+        for group in groups():
+            group.judge(time.monotonic())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
 SHUTDOWN: Final = "shutdown"
+RELOAD: Final = "reload"
 RENEWAL_CHECK_SECONDS: Final = 1.0
 _WARN_EVERY_SECONDS: Final = 60.0
 
@@ -77,12 +78,14 @@ class Worker:
         self._token_source = token
         self._token = ""
         self._attempted = attempted
+        self._sibling = sibling
         taped_intake = Intake if self._tape is None else partial(TapedIntake, self._tape)
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )
         self._open = False
         self._stopping = False
+        self._stop_reason = SHUTDOWN
         self._task: asyncio.Task[None] | None = None
         self._data_before = 0
         record.state = self.session.state
@@ -103,13 +106,33 @@ class Worker:
         if self.session.state is not State.STOPPED:
             self._carry_out(self.session.stop(time.monotonic()))
 
-    def stop(self) -> None:
+    def stop(self, reason: str = SHUTDOWN) -> None:
         """Say goodbye (1001) where there is somebody to say it to, and let `run` end."""
         self._stopping = True
+        self._stop_reason = reason
         if self._open:
-            self._intake.close(GOING_AWAY, "monitor is shutting down")
+            self._intake.close(GOING_AWAY, f"monitor: {reason}")
         elif self._task is not None:
             self._task.cancel()
+
+    def add(self, topics: Sequence[str]) -> None:
+        """Subscribe to topics that the record holds by now, on the present session and in every later one."""
+        self._intake.feed.forget_routes()
+        now = time.monotonic()
+        if self.session.up:
+            for topic in topics:
+                freshness = self._record.topics[topic].freshness
+                if freshness is not None:
+                    freshness.up(now)
+        self._carry_out(self.session.add(topics, now))
+
+    def remove(self, topics: Sequence[str]) -> None:
+        """Unsubscribe from topics that the record still holds."""
+        now = time.monotonic()
+        if self._sibling is not None:
+            self._sibling.left(topics, now)
+        self._carry_out(self.session.remove(topics, now))
+        self._intake.feed.forget_routes()
 
     # One attempt
 
@@ -156,7 +179,7 @@ class Worker:
         renewing = None if self._token_source is None else asyncio.create_task(self._renew(self._token_source))
         try:
             if self._stopping:
-                self.stop()
+                self.stop(self._stop_reason)
             facts = await connection.wait_lost()
         finally:
             self._open = False
@@ -216,7 +239,7 @@ class Worker:
         end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text)
         if self._tape is not None:
             self._tape.disconnected(end, now)
-        if reason != SHUTDOWN:
+        if reason not in (SHUTDOWN, RELOAD):
             told = f"by {initiator}, code {facts.code} {facts.reason_text}".rstrip()
             record.recorder.trouble(Trouble.DISCONNECTED, reason, told, record.client_id, wall)
         delivered = record.data_frames - self._data_before
@@ -237,7 +260,7 @@ class Worker:
 
     def _cause(self, facts: CloseFacts) -> tuple[Initiator, str]:
         if self._stopping:
-            return Initiator.CLIENT, SHUTDOWN
+            return Initiator.CLIENT, self._stop_reason
         if self._intake.drop_cause is not None:
             return Initiator.CLIENT, self._intake.drop_cause
         return facts.initiator, facts.cause or SHUTDOWN

@@ -77,6 +77,12 @@ OF_MONITOR: Final[tuple[Family[Monitor], ...]] = (
         "How late the event loop's own timer runs: whether a delay is the monitor's or the exchange's.",
         lambda monitor: monitor.loop_lag,
     ),
+    _monitor(
+        Kind.COUNTER,
+        "alpmon_web_login_failures_total",
+        "Total number of HTTP requests with a wrong user or password.",
+        lambda monitor: monitor.login_failures,
+    ),
     _monitor(Kind.GAUGE, "alpmon_shard_index", "Index of this shard.", lambda monitor: monitor.shard_index),
     _monitor(Kind.GAUGE, "alpmon_shard_count", "Number of shards.", lambda monitor: monitor.shard_count),
 )

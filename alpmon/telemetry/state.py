@@ -81,9 +81,6 @@ class Exemplar:
     wall: float
 
 
-_SAMPLED_SECONDS: Final = 1.0
-
-
 class Histogram:
     """Counts a bucket, not cumulated; `bounds` are inclusive upper limits, ascending, without +Inf."""
 
@@ -106,15 +103,6 @@ class Histogram:
         self.counts[bucket] += 1
         self.sum += value
         self.exemplars[bucket] = Exemplar(client_id, value, wall)
-
-    def observe_sampled(self, value: float, client_id: str, wall: float) -> None:
-        """Count one value, and remember the session once a second a bucket: for what is observed with every message."""
-        bucket = bisect_left(self.bounds, value)
-        self.counts[bucket] += 1
-        self.sum += value
-        seen = self.exemplars.get(bucket)
-        if seen is None or not 0.0 <= wall - seen.wall < _SAMPLED_SECONDS:
-            self.exemplars[bucket] = Exemplar(client_id, value, wall)
 
     @property
     def count(self) -> int:
@@ -232,6 +220,8 @@ class ChannelRecord:
     """What the messages of one channel tell of the feed itself."""
 
     lag: Histogram = field(default_factory=lambda: Histogram(LAG_BUCKETS))
+    exemplar_due: list[float] = field(default_factory=lambda: [0.0] * (len(LAG_BUCKETS) + 1))
+    """When each bucket of the lag names its session anew, monotonic."""
     negative_lags: int = 0
     anomalies: Counter[str] = field(default_factory=Counter)
 
@@ -332,5 +322,6 @@ class Monitor:
     shard_index: int = 0
     shard_count: int = 1
     first_attempts_made: bool = False
+    login_failures: int = 0
     history: History = field(default_factory=History)
     tape: Tape | None = None

@@ -74,6 +74,7 @@ CONTRACT = {
     "alpmon_worker_restarts_total": ("counter", TC),
     "alpmon_shard_index": ("gauge", ()),
     "alpmon_shard_count": ("gauge", ()),
+    "alpmon_web_login_failures_total": ("counter", ()),
     "alpmon_symbols_dropped_total": ("counter", ("target",)),
 }
 ADDED = {"alpmon_unrouted_messages_total": ("counter", TC)}

@@ -1,0 +1,354 @@
+"""One target: its lines, laid out over connections, held, and changed while they live."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from alpmon.background import in_background
+from alpmon.core.backoff import Backoff
+from alpmon.core.freshness import Mode, Rule, TopicFreshness
+from alpmon.core.layout import mine, plan
+from alpmon.core.protocol import PRIVATE_CHANNELS
+from alpmon.core.session import Settings, State
+from alpmon.core.subscriptions import RequestOp
+from alpmon.probe.auth import token_source
+from alpmon.probe.connector import ConnectRequest
+from alpmon.probe.reference import Reference, prepare
+from alpmon.probe.siblings import Group
+from alpmon.probe.taped import LineTape, TapedFreshness
+from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker, clear_session
+from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from alpmon.config import Shard, Target
+    from alpmon.probe.siblings import Sibling
+    from alpmon.telemetry.memory import Memory
+
+RESTART_SECONDS: Final = 1.0
+
+LIVE_KEYS: Final = frozenset({"topics", "freshness", "max_topics_per_connection"})
+"""What can change under a session that lives; any other key of a target ends its sessions."""
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One connection that shall be held: a topic group, and which of its replicas."""
+
+    group: int
+    replica: int
+    record: ConnectionRecord
+    sibling: Sibling | None = None
+    worker: Worker | None = None
+    task: asyncio.Task[None] | None = None
+    wanted: bool = True
+
+    @property
+    def topics(self) -> list[str]:
+        """What the line subscribes to, in order; not the private channels."""
+        return [topic.topic for topic in self.record.topics.values() if topic.freshness is not None]
+
+
+class Fleet:
+    """All lines of one target that this shard holds.
+
+    Args:
+        target: what to hold.
+        shard: which part of it.
+        record: where it is recorded; its connections are filled in by the constructor.
+        rng: the jitter of the reconnects.
+        attempted: called whenever a line's first attempt is over, or a line is gone.
+        memory: what was learnt of the topics before; None to learn anew.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        shard: Shard,
+        record: TargetRecord,
+        rng: Random,
+        attempted: Callable[[], None],
+        memory: Memory | None = None,
+    ) -> None:
+        self.target = target
+        self.record = record
+        self._shard = shard
+        self._rng = rng
+        self._attempted = attempted
+        self._memory = memory
+        self._log = structlog.get_logger("alpmon.probe").bind(target=target.name)
+        self._lines: dict[tuple[int, int], Line] = {}
+        self._unattempted: set[tuple[int, int]] = set()
+        self._groups: dict[int, Group] = {}
+        self._spilled: dict[tuple[str, ...], int] = {}
+        self._learnt_limit: int | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._reference: asyncio.Task[None] | None = None
+        self._stopping = False
+        for key, topics in self._wanted().items():
+            self._add_line(key, topics)
+
+    @property
+    def attempted(self) -> bool:
+        """Whether every line was attempted once."""
+        return not self._unattempted
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups whose replicas are compared."""
+        return list(self._groups.values())
+
+    # Starting and stopping
+
+    def start(self) -> None:
+        """Begin to connect, all at once: each line's own backoff spreads what comes after."""
+        self._refer()
+        for line in self._lines.values():
+            self._hold(line)
+
+    async def stop(self, reason: str = SHUTDOWN) -> None:
+        """Close every session with 1001; returns when all have ended."""
+        self._stopping = True
+        if self._reference is not None:
+            self._reference.cancel()
+        for line in list(self._lines.values()):
+            self._end(line, reason)
+        if self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
+
+    # Changing
+
+    def change(self, target: Target) -> None:
+        """Hold another configuration of the same target; what has not changed is not touched.
+
+        New topics are subscribed and old ones unsubscribed on the sessions that live. A change of anything but topics
+        and their judgement ends this target's sessions; their counters go on in the next.
+        """
+        before, self.target = self.target, target
+        reconnect = any(
+            getattr(before, key) != getattr(target, key) for key in type(target).model_fields if key not in LIVE_KEYS
+        )
+        wanted = self._wanted()
+        for key in [key for key in self._lines if key not in wanted]:
+            self._remove_line(key)
+        for key, topics in wanted.items():
+            line = self._lines.get(key)
+            if line is None:
+                self._hold(self._add_line(key, topics))
+            elif reconnect:
+                self._renew(line, topics)
+            else:
+                self._change_topics(line, topics)
+        if reconnect:
+            self._refer()
+
+    def _renew(self, line: Line, topics: Sequence[str]) -> None:
+        """The same line with another configuration: its session ends, and a new worker begins."""
+        ended = self._end(line, RELOAD)
+        fresh = Line(line.group, line.replica, line.record, line.sibling)
+        self._set_topics(fresh, topics)
+        self._lines[line.group, line.replica] = fresh
+        fresh.task = asyncio.create_task(self._after(ended, fresh), name=self._name(fresh))
+
+    async def _after(self, ended: asyncio.Task[None] | None, line: Line) -> None:
+        if ended is not None:
+            await asyncio.wait([ended])
+        await self._keep(line)
+
+    def _change_topics(self, line: Line, topics: Sequence[str]) -> None:
+        held = line.topics
+        gone, new = [t for t in held if t not in topics], [t for t in topics if t not in held]
+        if line.worker is not None and gone:
+            line.worker.remove(gone)
+        self._set_topics(line, topics)
+        if line.worker is not None and new:
+            line.worker.add(new)
+
+    def _set_topics(self, line: Line, topics: Sequence[str]) -> None:
+        """Make the record hold these topics, those that stay with all that is known of them."""
+        held, now = line.record.topics, time.monotonic()
+        for topic in [topic for topic in line.topics if topic not in topics]:
+            del held[topic]
+        for topic in topics:
+            record = held.get(topic)
+            if record is None:
+                held[topic] = self._topic(line, topic)
+            elif record.freshness is not None and record.freshness.rule != rule_of(self.target, topic):
+                record.freshness.judge_by(rule_of(self.target, topic), now)
+        self._prepare(line)
+
+    # Lines
+
+    def _wanted(self) -> dict[tuple[int, int], Sequence[str]]:
+        """The lines that the configuration asks of this shard, and their topics."""
+        target, shard = self.target, self._shard
+        limit = target.max_topics_per_connection
+        if self._learnt_limit is not None and self._lines:
+            limit = min(limit, self._learnt_limit)
+        groups = plan(target.topics, limit)
+        held = mine(target.name, groups, shard.part, shard.count)
+        return {(group, replica): topics for group, topics in held.items() for replica in range(target.redundancy)}
+
+    def _add_line(self, key: tuple[int, int], topics: Iterable[str]) -> Line:
+        group, replica = key
+        record = ConnectionRecord(f"{group}-{replica}", State.CONNECTING)
+        record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
+        line = self._lines[key] = Line(group, replica, record)
+        for topic in topics:
+            record.topics[topic] = self._topic(line, topic)
+        if self._authenticates(line):
+            record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
+        if self.target.redundancy > 1:
+            siblings = self._groups.setdefault(group, Group(self.target.redundancy))
+            line.sibling = siblings.join(replica, record)
+        self._prepare(line)
+        self._unattempted.add(key)
+        self.record.connections[record.label] = record
+        return line
+
+    def _remove_line(self, key: tuple[int, int]) -> None:
+        line = self._lines.pop(key)
+        self._end(line, RELOAD)
+        if not any(group == line.group for group, _ in self._lines):
+            self._groups.pop(line.group, None)
+        self.record.connections.pop(line.record.label, None)
+        self._was_attempted(key)
+
+    def _topic(self, line: Line, topic: str) -> TopicRecord:
+        """A topic that is new on a line, with what was learnt of it before."""
+        rule, now, tape = rule_of(self.target, topic), time.monotonic(), self.record.tape
+        if tape is None:
+            record = TopicRecord(topic, TopicFreshness(rule, now))
+        else:
+            taped = LineTape(tape, self.target.name, line.record.label)
+            record = TopicRecord(topic, TapedFreshness(taped, topic, rule, now))
+        if self._memory is not None:
+            self._memory.recall(self.target.name, record)
+        return record
+
+    def _prepare(self, line: Line) -> None:
+        if self.target.reference.url is not None:
+            prepare(line.record, self.target.reference.interval)
+
+    def _authenticates(self, line: Line) -> bool:
+        """The private channels come over the first group only: once a replica is enough."""
+        return line.group == 0 and self.target.auth.enabled
+
+    # Holding
+
+    def _hold(self, line: Line) -> None:
+        line.task = asyncio.create_task(self._keep(line), name=self._name(line))
+
+    def _name(self, line: Line) -> str:
+        return f"{self.target.name} {line.record.label}"
+
+    def _end(self, line: Line, reason: str) -> asyncio.Task[None] | None:
+        """Let a line's worker say goodbye; its task ends soon after."""
+        line.wanted = False
+        task = line.task
+        if task is None:
+            return None
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        if line.worker is None:
+            task.cancel()
+        else:
+            line.worker.stop(reason)
+        return task
+
+    async def _keep(self, line: Line) -> None:
+        """Run a worker; after a bug of ours count it, say it, and run another one."""
+        while line.wanted:
+            line.worker = self._worker(line)
+            try:
+                await line.worker.run()
+            except Exception:  # noqa: BLE001 - whatever it was, the other connections live on
+                self._log_of(line).exception("worker died of a bug and will be restarted")
+                line.record.worker_restarts += 1
+                clear_session(line.record, time.monotonic())
+                if line.sibling is not None:
+                    line.sibling.lost(time.monotonic())
+                await asyncio.sleep(RESTART_SECONDS)
+
+    def _worker(self, line: Line) -> Worker:
+        target = self.target
+        return Worker(
+            self.record,
+            line.record,
+            request_of(target),
+            settings_of(target),
+            Backoff(target.reconnect.initial, target.reconnect.max, target.reconnect.factor, self._rng),
+            self._log_of(line),
+            token=token_source(target.auth, self._rng) if self._authenticates(line) else None,
+            overflow=lambda topics, limit: self._spill(line, topics, limit),
+            attempted=lambda: self._was_attempted((line.group, line.replica)),
+            sibling=line.sibling,
+        )
+
+    def _log_of(self, line: Line) -> FilteringBoundLogger:
+        return self._log.bind(connection=line.record.label)  # type: ignore[no-any-return]
+
+    def _was_attempted(self, key: tuple[int, int]) -> None:
+        self._unattempted.discard(key)
+        self._attempted()
+
+    def _refer(self) -> None:
+        """Ask REST about the target, if the configuration says where."""
+        if self._reference is not None:
+            self._reference.cancel()
+            self._reference = None
+        url = self.target.reference.url
+        if url is not None and self.record.connections:
+            reference = Reference(url, self.target.reference.interval, self.record, self._rng, self._log)
+            self._reference = in_background(f"{self.target.name} reference", reference.run)
+
+    # A limit learnt from the server
+
+    def _spill(self, line: Line, topics: Sequence[str], limit: int) -> None:
+        """Move topics that one connection had no room for to connections of their own."""
+        self._learnt_limit = limit
+        for group_topics in plan(topics, limit):
+            self._hold(self._add_line((self._group_of_spilled(group_topics), line.replica), group_topics))
+
+    def _group_of_spilled(self, topics: tuple[str, ...]) -> int:
+        """The same topics spilled by a sibling get the same group, so that replicas stay comparable."""
+        planned = len(plan(self.target.topics, self.target.max_topics_per_connection))
+        return self._spilled.setdefault(topics, planned + len(self._spilled))
+
+
+def rule_of(target: Target, topic: str) -> Rule:
+    """How the configuration wants a topic judged."""
+    rule = target.freshness.rule_for(topic)
+    return Rule(Mode(rule.mode), rule.floor, rule.ceiling, rule.silent_after, rule.after or rule.ceiling)
+
+
+def request_of(target: Target) -> ConnectRequest:
+    """Where and how to connect to a target."""
+    return ConnectRequest(
+        target.url,
+        ca_file=target.tls.ca_file,
+        insecure_skip_verify=target.tls.insecure_skip_verify,
+        server_name=target.tls.server_name,
+        connect_timeout_seconds=target.timeouts.connect,
+    )
+
+
+def settings_of(target: Target) -> Settings:
+    """What a target's sessions are held by."""
+    timeouts = target.timeouts
+    return Settings(
+        welcome_timeout=timeouts.welcome,
+        ack_timeout=timeouts.ack,
+        silence=timeouts.silence,
+        rtt_interval=target.rtt_interval,
+        ack_probe_interval=target.ack_probe_interval,
+        max_frame_bytes=target.max_frame_bytes,
+    )

@@ -1,0 +1,32 @@
+"""`POST /-/reload`: take up the configuration file as it is now, or say why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+from yarl import URL
+
+Reload: TypeAlias = Callable[[], Sequence[str]]
+"""Takes up the configuration; every mistake that keeps it from doing so, none if it has."""
+
+
+def reload_route(reload: Reload) -> web.RouteDef:
+    """The route; 200 once the new configuration is in force, 500 with a line a mistake while the old one stays."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if not _same_site(request):
+            raise web.HTTPForbidden
+        mistakes = reload()
+        if mistakes:
+            return web.Response(status=500, text="\n".join([*mistakes, ""]))
+        return web.Response(text="reloaded\n")
+
+    return web.post("/-/reload", handle)
+
+
+def _same_site(request: web.Request) -> bool:
+    """A page from elsewhere can make a browser send this; then the browser says where the page is from."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is None or URL(origin).authority == request.headers.get(hdrs.HOST, "")

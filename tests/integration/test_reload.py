@@ -1,0 +1,179 @@
+"""Taking up a changed configuration: only what changed is touched, and a mistake changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from alpmon.config import parse
+from alpmon.service import Service
+from tests.integration.harness import TARGET, Monitored, configuration, target, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.conftest import StartExchange
+
+
+class Reloadable(Monitored):
+    """A monitor whose configuration the test writes."""
+
+    text = ""
+
+    async def post(self, **headers: str) -> tuple[int, str]:
+        """`POST /-/reload`: status and text."""
+        async with self._http.post(self.service.url + "/-/reload", headers=headers) as response:
+            return response.status, await response.text()
+
+    async def reload(self, *targets: dict[str, Any], **more: Any) -> None:
+        """Write and take up a good configuration."""
+        self.text = configuration(*targets, **more)
+        assert await self.post() == (200, "reloaded\n")
+
+
+@asynccontextmanager
+async def reloadable(*targets: dict[str, Any]) -> AsyncIterator[Reloadable]:
+    """A monitor of these targets."""
+    holder: list[Reloadable] = []
+    config = parse(configuration(*targets), "test.yaml", {})
+    service = Service(config, source=lambda: parse(holder[0].text, "test.yaml", {}))
+    async with aiohttp.ClientSession() as http:
+        holder.append(Reloadable(service, http))
+        async with service:
+            yield holder[0]
+
+
+async def test_topics_change_on_the_live_connection(start_exchange: StartExchange) -> None:
+    """The new one is subscribed, the old one unsubscribed and its series gone; the session notices nothing else."""
+    exchange = await start_exchange()
+    async with reloadable(target(exchange.url, ["trade.*", "ticker.*"])) as monitored:
+        await monitored.until_live()
+        await exchange.burst(10, {"trade.*": 1.0})
+        await until(lambda: monitored.connection().data_frames == 10)
+        await monitored.reload(target(exchange.url, ["trade.*", "market_depth.BTC_USDT"]))
+        await until(lambda: set(exchange.sessions[0].topics) == {"trade.*", "market_depth.BTC_USDT"})
+        await exchange.burst(10, {"market_depth.BTC_USDT": 1.0})
+        await until(lambda: monitored.connection().data_frames == 20)
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_messages_total", topic="trade.*") == 10
+        assert scrape.value("alpmon_messages_total", topic="market_depth.BTC_USDT") == 10
+        assert "ticker" not in "".join(line for line in scrape.text.splitlines() if 'topic="' in line)
+        live = scrape.values("alpmon_topic_state", alpmon_topic_state="live")
+        assert set(live.values()) == {1.0}
+        assert len(exchange.ledger.attempts) == 1
+        assert exchange.ledger.connections[0].close is None
+        assert scrape.value("alpmon_config_last_reload_successful") == 1
+
+
+async def test_a_mistake_changes_nothing_and_all_of_them_are_named(start_exchange: StartExchange) -> None:
+    """Also by SIGHUP, whose answer is the log and the metric."""
+    exchange = await start_exchange()
+    async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
+        await monitored.until_live()
+        before = monitored.service.monitor.reload_success_wall
+        monitored.text = json.dumps({"lisen": 1, "targets": [{"name": "t", "url": "http://x", "topics": ["trade.*"]}]})
+        status, said = await monitored.post()
+        assert status == 500
+        assert "lisen: unknown key" in said
+        assert "targets[0].url" in said
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_config_last_reload_successful") == 0
+        assert scrape.value("alpmon_config_last_reload_success_timestamp_seconds") == before
+        assert scrape.value("alpmon_connection_up", target=TARGET) == 1
+        assert len(exchange.ledger.attempts) == 1
+        await monitored.reload(target(exchange.url, ["trade.*"]))
+        assert (await monitored.scrape()).value("alpmon_config_last_reload_successful") == 1
+
+
+async def test_what_cannot_change_while_running_is_refused(start_exchange: StartExchange) -> None:
+    """With the way out."""
+    exchange = await start_exchange()
+    async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
+        monitored.text = configuration(target(exchange.url, ["trade.*"]), shard={"index": 0, "count": 2})
+        assert await monitored.post() == (500, "shard: cannot change while alpmon runs; restart it\n")
+
+
+async def test_targets_come_and_go_and_the_others_do_not_notice(start_exchange: StartExchange) -> None:
+    """A target that leaves says goodbye with 1001, and its series go."""
+    exchange, other = await start_exchange(), await start_exchange()
+    kept = target(exchange.url, ["trade.*"])
+    extra = {**target(other.url, ["ticker.*"]), "name": "extra"}
+    async with reloadable(kept) as monitored:
+        await monitored.until_live()
+        await monitored.reload(kept, extra)
+        await until(lambda: other.sessions and "ticker.*" in other.sessions[0].topics)
+        assert (await monitored.scrape()).value("alpmon_connection_up", target="extra") == 1
+        await monitored.reload(kept)
+        await until(lambda: other.ledger.connections[0].close is not None)
+        close = other.ledger.connections[0].close
+        assert close is not None
+        assert (close.initiator, close.code) == ("client", 1001)
+        assert 'target="extra"' not in (await monitored.scrape()).text
+        assert len(exchange.ledger.attempts) == 1
+
+
+async def test_another_url_ends_the_session_and_the_counters_go_on(start_exchange: StartExchange) -> None:
+    """Counters never go back while the process lives."""
+    exchange, other = await start_exchange(), await start_exchange()
+    async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
+        await monitored.until_live()
+        await exchange.burst(5, {"trade.*": 1.0})
+        await until(lambda: monitored.connection().data_frames == 5)
+        await monitored.reload(target(other.url, ["trade.*"]))
+        await until(lambda: other.sessions and "trade.*" in other.sessions[0].topics)
+        await monitored.until_live()
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_disconnects_total", initiator="client", reason="reload") == 1
+        assert scrape.value("alpmon_messages_total", topic="trade.*") == 5
+        await until(lambda: exchange.ledger.connections[0].close is not None)
+
+
+async def test_another_threshold_is_in_force_at_once(start_exchange: StartExchange) -> None:
+    """Without a new session."""
+    exchange = await start_exchange()
+    plain = target(exchange.url, ["trade.*"])
+    fixed = {**plain, "freshness": {"overrides": [{"topics": "trade.*", "mode": "fixed", "after": "90s"}]}}
+    async with reloadable(plain) as monitored:
+        await monitored.until_live()
+        await monitored.reload(fixed)
+        assert (await monitored.scrape()).value("alpmon_topic_stale_after_seconds") == 90
+        assert len(exchange.ledger.attempts) == 1
+
+
+async def test_a_page_from_elsewhere_cannot_reload(start_exchange: StartExchange) -> None:
+    """A browser says where it comes from."""
+    exchange = await start_exchange()
+    async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
+        monitored.text = configuration(target(exchange.url, ["trade.*"]))
+        assert (await monitored.post(Origin="https://elsewhere.test"))[0] == 403
+        assert (await monitored.post(Origin=monitored.service.url))[0] == 200
+        status, _ = await monitored.get("/-/reload")
+        assert status == 405
+
+
+async def test_no_message_is_lost_while_a_feed_runs(start_exchange: StartExchange) -> None:
+    """A thousand a second, and topics come and go beside them: the exchange's ledger says so."""
+    exchange = await start_exchange()
+    topics = ["trade.*"]
+    async with reloadable(target(exchange.url, topics)) as monitored:
+        await monitored.until_live()
+
+        async def feed() -> None:
+            for _ in range(30):
+                await exchange.burst(100, {"trade.*": 1.0})
+                await asyncio.sleep(0.1)
+
+        feeding = asyncio.create_task(feed())
+        while not feeding.done():
+            more = [] if len(topics) > 1 else ["market_depth.BTC_USDT"]
+            topics = ["trade.*", *more]
+            await monitored.reload(target(exchange.url, topics))
+            await asyncio.sleep(0.05)
+        await feeding
+        await until(lambda: monitored.connection().topics["trade.*"].messages == 3000)
+        assert exchange.ledger.connections[0].topics["trade.*"].frames == 3000
+        assert len(exchange.ledger.attempts) == 1
