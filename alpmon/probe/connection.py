@@ -319,7 +319,6 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
             self._close_timer = self.loop.call_later(self._close_timeout_seconds, self.transport.abort)
 
 
-
 _read_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[bytearray, memoryview]] = WeakKeyDictionary()
 
 
