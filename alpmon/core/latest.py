@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from alpmon.core.numeric import NumericBook, NumericRow, NumericTickers
+from alpmon.core.numeric import NumericBook, NumericRow, NumericTickers, NumericTrade
 from alpmon.core.protocol import Book, Channel, TickerRow, Tickers, Trade, split_topic
 from alpmon.core.reference import Fact, quote, sides
 
@@ -40,6 +40,7 @@ class Latest:
             Tickers: self._keep_tickers,
             NumericTickers: self._keep_tickers,
             Trade: self._keep_trade,
+            NumericTrade: self._keep_trade,
         }
         return {kind: _both(keepers[kind], count) if kind in keepers else count for kind, count in counters.items()}
 
@@ -68,7 +69,7 @@ class Latest:
         for row in event.rows:
             _keep(self._tickers, row.symbol, (event.time, row))
 
-    def _keep_trade(self, event: Trade) -> None:
+    def _keep_trade(self, event: Trade | NumericTrade) -> None:
         trades, number = self._trades, event.id
         for key in (event.symbol, "*"):
             if number > trades.get(key, -1):

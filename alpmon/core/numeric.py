@@ -1,4 +1,4 @@
-"""Books and tickers with their decimals read as numbers, where all of them are.
+"""Trades, books and tickers with their decimals read as numbers, where all of them are.
 
 Most of a book's cost is the text of its 80 decimals, and finding out later that they are numbers would cost more than
 reading the frame did. Here the decoder does both at once, for about a fifth more than the text alone: what comes out
@@ -19,9 +19,23 @@ Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 
 if TYPE_CHECKING:
     Stamp: TypeAlias = float
+    TradeId: TypeAlias = int
 else:
-    # Reading texts as numbers goes for every field that could not be a text: a stamp may, so that one can be refused.
+    # Reading texts as numbers goes for every field that could not be a text: these may, so that one can be refused.
     Stamp: TypeAlias = float | str
+    TradeId: TypeAlias = protocol.TradeId | str
+
+
+class NumericTrade(msgspec.Struct, array_like=True, gc=False):
+    """``["t", time, id, symbol, amount, price, side]``; the decimals may be NaN or infinite still."""
+
+    tag: Literal["t"]
+    time: Stamp
+    id: TradeId
+    symbol: str
+    amount: float
+    price: float
+    side: str
 
 
 class NumericRow(msgspec.Struct, array_like=True, gc=False):
@@ -68,17 +82,25 @@ class NumericBook(msgspec.Struct, array_like=True, gc=False):
         return self.levels.symbol
 
 
-Event: TypeAlias = protocol.Event | NumericBook | NumericTickers
+Event: TypeAlias = protocol.Event | NumericTrade | NumericBook | NumericTickers
 
 
 class _NotNumericError(Exception):
     """Something that has to be a number by itself is a text."""
 
 
+_trade = msgspec.json.Decoder(NumericTrade, strict=False).decode
 _book = msgspec.json.Decoder(NumericBook, strict=False).decode
 _tickers = msgspec.json.Decoder(list[str | float | NumericRow], strict=False).decode
 _ROW_TYPES: Final = {NumericRow}
 _SECOND_OF_TK: Final = ord("k")
+
+
+def _read_trade(payload: bytes | bytearray | memoryview) -> NumericTrade:
+    trade = _trade(payload)
+    if type(trade.time) is not float or type(trade.id) is not int:
+        raise _NotNumericError
+    return trade
 
 
 def _read_book(payload: bytes | bytearray | memoryview) -> NumericBook:
@@ -97,7 +119,7 @@ def _read_tickers(payload: bytes | bytearray | memoryview) -> NumericTickers:
 
 _BY_LETTER: Final[dict[int, Callable[[bytes | bytearray | memoryview], Event]]] = {
     ord("p"): _read_book,
-    ord("t"): msgspec.json.Decoder(protocol.Trade).decode,
+    ord("t"): _read_trade,
 }
 
 

@@ -23,7 +23,7 @@ from itertools import pairwise
 from math import inf, isfinite
 from typing import Final, TypeAlias
 
-from alpmon.core.numeric import NumericBook
+from alpmon.core.numeric import NumericBook, NumericTrade
 from alpmon.core.protocol import Book, Channel, Diff, Number, Rates, Tickers, Trade
 
 IDS_REMEMBERED: Final = 100
@@ -87,8 +87,7 @@ class Stream:
             and bids
             and asks[0][0] > bids[0][0]
             and time >= self.stamp
-            and asks == sorted(asks)
-            and bids == sorted(bids, reverse=True)
+            and (rising := bids[::-1] + asks) == sorted(rising)
         ):
             self.stamp = time
             return NOTHING
@@ -114,20 +113,20 @@ class TradeStream(Stream):
         self._highest_id: float = -inf
         self._ids: deque[int] = deque(maxlen=IDS_REMEMBERED)
 
-    def trade(self, trade: Trade) -> Found:
-        """Judge a trade."""
+    def trade(self, trade: NumericTrade) -> Found:
+        """Judge a trade whose decimals were read as numbers."""
         number, time = trade.id, trade.time
-        if number > self._highest_id and time >= self.stamp:
-            try:
-                # Zero times anything finite is zero, times anything else NaN, which equals nothing.
-                sane = float(trade.amount) * 0.0 == float(trade.price) * 0.0
-            except ValueError:
-                sane = False
-            if sane:
-                self.stamp = time
-                self._last_id = self._highest_id = number
-                self._ids.append(number)
-                return NOTHING
+        # Zero times anything finite is zero, times anything else NaN, which equals nothing.
+        if number > self._highest_id and time >= self.stamp and trade.amount * 0.0 == trade.price * 0.0:
+            self.stamp = time
+            self._last_id = self._highest_id = number
+            self._ids.append(number)
+            return NOTHING
+        return self.text_trade(trade)
+
+    def text_trade(self, trade: Trade | NumericTrade) -> Found:
+        """Judge any trade."""
+        time, number = trade.time, trade.id
         numbers = NOTHING if _finite(trade.amount, trade.price) else (Anomaly.BAD_NUMBER,)
         return (*self.stamped(time), *self._identified(number), *numbers)
 

@@ -22,15 +22,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from alpmon.core.numeric import Event
+from alpmon.core.numeric import Event, NumericTrade
 from alpmon.core.protocol import Trade
 
 NEVER: Final = -math.inf
+_TRADES: Final = (Trade, NumericTrade)
 
 
 def identity(event: Event, payload: bytes | bytearray | memoryview) -> int:
     """What a message has in common with its copies on other connections; 64 bits, meaningless to other processes."""
-    if type(event) is Trade:
+    if isinstance(event, _TRADES):
         return hash((event.symbol, event.id))
     return hash(bytes(payload))
 

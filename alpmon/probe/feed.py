@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core import sanity
 from alpmon.core.clock import SLOWED
-from alpmon.core.numeric import NumericBook, NumericTickers
+from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
 from alpmon.core.protocol import (
     Book,
     Channel,
@@ -21,9 +21,11 @@ from alpmon.core.protocol import (
 )
 from alpmon.core.sanity import Anomaly, Stream, TradeStream
 from alpmon.telemetry.state import (
+    LAG_BUCKETS,
     OTHER_SYMBOL,
     ChannelRecord,
     ConnectionRecord,
+    Exemplar,
     SymbolRecord,
     TargetRecord,
     TopicRecord,
@@ -39,6 +41,8 @@ MAX_DROPPED_REMEMBERED: Final = 10_000
 
 _MAX_LAG_SECONDS: Final = 86_400.0
 """More is a stamp that means nothing, and must not drown the sum of all others."""
+_EXEMPLAR_EVERY_SECONDS: Final = 1.0
+"""How often a bucket names its session anew: an exemplar costs more than all else about a lag."""
 _NO_SYMBOL: Final = ""
 """The route of a private channel, whose frames are all one stream."""
 
@@ -77,7 +81,8 @@ class Feed:
         self._trades = record.channels[Channel.TRADE]
         self._books = record.channels[Channel.MARKET_DEPTH]
         self.counters: dict[type, Callable[..., None]] = {
-            Trade: self._trade,
+            NumericTrade: self._trade,
+            Trade: self._text_trade,
             NumericBook: self._book,
             Book: self._text_book,
             NumericTickers: self._tickers,
@@ -96,7 +101,7 @@ class Feed:
 
     # One method a kind of frame: `(event, payload bytes, monotonic, wall)`
 
-    def _trade(self, event: Trade, size: int, now: float, wall: float) -> None:
+    def _trade(self, event: NumericTrade, size: int, now: float, wall: float) -> None:
         symbol = event.symbol
         route = self._trade_routes.get(symbol) or self._find(Channel.TRADE, symbol)
         route = self._count(route, self._trades, event.time, size, now, wall)
@@ -104,6 +109,11 @@ class Feed:
             found = route.trades.trade(event)
             if found:
                 self._trades.anomalies.update(found)
+
+    def _text_trade(self, event: Trade, size: int, now: float, wall: float) -> None:
+        route = self._count(self._route(Channel.TRADE, event.symbol), self._trades, event.time, size, now, wall)
+        if route is not None and route.trades is not None:
+            self._trades.anomalies.update(route.trades.text_trade(event))
 
     def _book(self, event: NumericBook, size: int, now: float, wall: float) -> None:
         symbol = event.levels.symbol
@@ -200,7 +210,13 @@ class Feed:
             clock.heard(time, now)
         lag = now + clock.middle - time
         if 0.0 <= lag <= _MAX_LAG_SECONDS:
-            channel.lag.observe_sampled(lag, self._record.client_id, wall)
+            histogram = channel.lag
+            bucket = bisect_left(LAG_BUCKETS, lag)
+            histogram.counts[bucket] += 1
+            histogram.sum += lag
+            if now >= channel.exemplar_due[bucket]:
+                channel.exemplar_due[bucket] = now + _EXEMPLAR_EVERY_SECONDS
+                histogram.exemplars[bucket] = Exemplar(self._record.client_id, lag, wall)
         elif not isnan(lag):
             self._measure_oddity(channel, lag, time, now, wall)
 
@@ -209,7 +225,7 @@ class Feed:
         if lag < 0.0 and not self._clock.heard(time, now):
             channel.negative_lags += 1
             self._doubt(now)
-        channel.lag.observe_sampled(min(max(lag, 0.0), _MAX_LAG_SECONDS), self._record.client_id, wall)
+        channel.lag.observe_for(min(max(lag, 0.0), _MAX_LAG_SECONDS), self._record.client_id, wall)
 
     def _route(self, channel: Channel, symbol: str) -> Route | None:
         return self._routes[channel].get(symbol) or self._find(channel, symbol)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.latest import MAX_REMEMBERED, Latest
-from alpmon.core.numeric import NumericBook, NumericTickers, decode
+from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade, decode
 from alpmon.core.protocol import Book, Diff, Tickers, Trade
 from alpmon.core.reference import (
     IN_FLIGHT_SECONDS,
@@ -36,7 +36,7 @@ def told(topic: str, *frames: list[Any]) -> Facts:
     """What a session that received these frames told of a topic."""
     latest = Latest()
     handlers = latest.wrap(
-        {kind: lambda *_: None for kind in (Book, NumericBook, Diff, Tickers, NumericTickers, Trade)}
+        {kind: lambda *_: None for kind in (Book, NumericBook, Diff, Tickers, NumericTickers, Trade, NumericTrade)}
     )
     for frame in frames:
         event = decode(json.dumps(frame).encode())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf, nan
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alpmon.core.numeric import NumericBook, NumericLevels, NumericRow, decode
+from alpmon.core.numeric import NumericBook, NumericLevels, NumericRow, NumericTrade, decode
 from alpmon.core.protocol import Book, Channel, Diff, Levels, Number, Rate, Rates, TickerRow, Tickers, Trade
 from alpmon.core.sanity import (
     IDS_REMEMBERED,
@@ -27,7 +28,11 @@ NO_NUMBERS: list[Number] = ["nan", "NaN", "inf", "-Infinity", "", "ten", "1,5", 
 Pair = tuple[Number, Number]
 
 
-def trade(number: int, time: float = 1.0, amount: Number = "1", price: Number = "2") -> Trade:
+def trade(number: int, time: float = 1.0) -> NumericTrade:
+    return NumericTrade("t", time, number, "BTC_USDT", 1.0, 2.0, "buy")
+
+
+def text_trade(number: int, time: float = 1.0, amount: Number = "1", price: Number = "2") -> Trade:
     return Trade("t", time, number, "BTC_USDT", amount, price, "buy")
 
 
@@ -115,7 +120,7 @@ def test_a_trade_may_be_odd_in_every_way_at_once() -> None:
     """Each kind counts once."""
     stream = TradeStream()
     stream.trade(trade(1, time=2.0))
-    found = stream.trade(trade(1, time=1.0, amount="x", price="nan"))
+    found = stream.text_trade(text_trade(1, time=1.0, amount="x", price="nan"))
     assert kinds(found) == [["timestamp_regression", "trade_id_repeat", "bad_number"]]
 
 
@@ -123,15 +128,23 @@ def test_a_trade_may_be_odd_in_every_way_at_once() -> None:
 def test_a_trade_without_a_number_is_told_and_still_remembered(number: Number) -> None:
     """In either place; its id counts as seen."""
     stream = TradeStream()
-    assert kinds(stream.trade(trade(1, amount=number))) == [["bad_number"]]
-    assert kinds(stream.trade(trade(2, price=number))) == [["bad_number"]]
+    assert kinds(stream.text_trade(text_trade(1, amount=number))) == [["bad_number"]]
+    assert kinds(stream.text_trade(text_trade(2, price=number))) == [["bad_number"]]
     assert kinds(stream.trade(trade(2))) == [REPEAT]
+
+
+@pytest.mark.parametrize("number", [nan, inf, -inf])
+def test_a_trade_read_as_no_number_is_told(number: float) -> None:
+    """The decoder takes the texts NaN and infinity for numbers."""
+    assert kinds(TradeStream().trade(NumericTrade("t", 1.0, 1, "A_B", number, 1.0, "buy"))) == [["bad_number"]]
+    assert kinds(TradeStream().trade(NumericTrade("t", 1.0, 1, "A_B", 1.0, number, "buy"))) == [["bad_number"]]
+    assert kinds(TradeStream().trade(NumericTrade("t", 1.0, 1, "A_B", 1e308, -0.0, "buy"))) == [[]]
 
 
 @pytest.mark.parametrize("number", ["1", "0.00000001", "26100.11000000", "-1", "1e5", 3.5, 0.0])
 def test_numbers_are_numbers_however_they_are_written(number: Number) -> None:
     """Texts as the exchange writes them, and JSON numbers."""
-    assert kinds(TradeStream().trade(trade(1, amount=number, price=number))) == [[]]
+    assert kinds(TradeStream().text_trade(text_trade(1, amount=number, price=number))) == [[]]
 
 
 # Books

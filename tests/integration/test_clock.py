@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import Dialect
-from alpmon.exchange.faults import DelayAcks, DelayData, DropAcks, Payload, Skew
+from alpmon.core.protocol import Channel, Dialect
+from alpmon.exchange.faults import DelayAcks, DelayData, DropAcks, Freeze, Payload, Skew
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ async def test_the_lag_is_what_the_exchange_waited(start_exchange: StartExchange
     exchange.faults.add(Skew(by=skew))
     async with monitoring(target(exchange.url, ["trade.*"], **PROBING)) as monitored:
         await until(lambda: monitored.connection().data_frames >= 50)
+        assert monitored.connection().channels[Channel.TRADE].lag.count == monitored.connection().data_frames
         scrape = await monitored.scrape()
         count = scrape.value("alpmon_feed_lag_seconds_count", channel="trade")
-        assert count == scrape.value("alpmon_messages_total")
         assert scrape.value("alpmon_feed_lag_seconds_sum", channel="trade") / count == pytest.approx(0.3, abs=0.08)
         assert scrape.value("alpmon_feed_lag_seconds_bucket", channel="trade", le="0.25") == 0
         assert scrape.value("alpmon_negative_lag_total", channel="trade") == 0
@@ -124,6 +124,8 @@ async def test_a_whole_second_is_an_upper_bound_of_the_lag(start_exchange: Start
     async with monitoring(target(exchange.url, ["trade.*"], **PROBING)) as monitored:
         await until(lambda: reading(monitored).error_seconds < 0.15)
         await until(lambda: monitored.connection().data_frames >= 50)
+        exchange.faults.add(Freeze())
+        await until(lambda: monitored.connection().data_frames == exchange.ledger.connections[0].data.frames)
         scrape = await monitored.scrape()
         count = scrape.value("alpmon_feed_lag_seconds_count", channel="trade")
         assert scrape.value("alpmon_negative_lag_total", channel="trade") == 0
