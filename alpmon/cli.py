@@ -77,7 +77,22 @@ def run(config_file: Path | None, listen: str | None) -> None:
 @click.option("--listen", metavar="ADDR:PORT", callback=_address, default=DEMO_LISTEN, show_default=True)
 @click.option("--scenario", default="demo", show_default=True, help="A built-in scenario or a YAML file.")
 def demo(listen: str, scenario: str) -> None:
-    """Run the monitor against a simulated exchange, faults included. Needs no account and no network."""
+    """Run the monitor against a simulated exchange, faults included. Needs no account and no network.
+
+    \b
+    Built-in scenarios:
+      anomalies     crossed books, repeated trades, trades out of order
+      deaf_sibling  one connection of two goes deaf on a topic
+      demo          each kind of trouble within five minutes
+      flaky         connections that break and are hard to get back
+      frozen_books  the stream's books freeze and REST shows news
+      healthy       nothing ever goes wrong
+      muted         one topic goes mute and its neighbours do not
+      paused        the whole market pauses: quiet, and no page
+      silent        a topic is acknowledged and never delivers
+      skewed        the server's clock is 3 s ahead for a while
+      thin          a feed goes on at 2 % of its rate
+    """  # noqa: D301 - the backspace is click's mark for lines that are to stay as they are
     played = _scenario(scenario)
     from alpmon import logs, simulation
 

@@ -54,14 +54,17 @@ async def demo(listen: str, scenario: Scenario) -> None:
         async def tell(running: Service) -> None:
             click.echo(_where_to_look(running.url, observed, scenario), err=True)
 
-        await service.run(demo_config(listen, observed.url, documented.url), tell)
+        await service.run(demo_config(listen, observed, documented, scenario), tell)
 
 
-def demo_config(listen: str, observed: str, documented: str) -> Config:
+def demo_config(listen: str, observed: Exchange, documented: Exchange, scenario: Scenario) -> Config:
     """What the demo watches; shown at /config like any other."""
+    probing = {"timeouts": {"ack": "2s"}, "ack_probe_interval": "5s", "redundancy": scenario.redundancy}
+    if scenario.reference:
+        probing["reference"] = {"url": observed.rest_url, "interval": "5s"}
     targets = [
-        {"name": "observed", "url": observed, **_watched(), "timeouts": {"ack": "2s"}, "ack_probe_interval": "5s"},
-        {"name": "documented", "url": documented, **_watched()},
+        {"name": "observed", "url": observed.url, **_watched(), **probing},
+        {"name": "documented", "url": documented.url, **_watched()},
     ]
     text = msgspec.json.encode({"listen": listen, "targets": targets}).decode()
     return config.parse(text, "demo", {})

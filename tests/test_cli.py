@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from alpmon import __version__
 from alpmon.cli import main
+from alpmon.exchange.scenario import names
 from tests.integration.prometheus import free_port
 
 if TYPE_CHECKING:
@@ -153,6 +154,13 @@ def test_an_unknown_scenario_ends_with_2_and_names_the_nearest(command: str) -> 
     said = CliRunner().invoke(main, [command, "--scenario", "flakey"])
     assert said.exit_code == 2
     assert "did you mean flaky?" in said.output
+
+
+def test_the_demos_help_names_every_scenario() -> None:
+    """And none that is not there."""
+    said = CliRunner().invoke(main, ["demo", "--help"]).output
+    listed = said.partition("Built-in scenarios:")[2].partition("Options:")[0]
+    assert sorted(line.split()[0] for line in listed.splitlines() if line.strip()) == sorted(names())
 
 
 def test_the_demo_says_where_to_look_and_serves_it(start: type[Running]) -> None:

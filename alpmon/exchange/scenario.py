@@ -61,6 +61,8 @@ class _File(BaseModel):
 
     description: str
     repeat_every: Annotated[Seconds, Field(gt=0)] | None = None
+    redundancy: Annotated[int, Field(ge=1, le=10)] = 1
+    reference: bool = False
     steps: list[dict[str, Any]]
 
 
@@ -75,11 +77,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Steps in the order of their start; played once if `repeat_every_seconds` is None."""
+    """Steps in the order of their start; played once if `repeat_every_seconds` is None.
+
+    Attributes:
+        redundancy: how many parallel connections a client needs to see what it shows.
+        reference: whether a client has to look at REST for it.
+    """
 
     description: str
     steps: tuple[Step, ...]
     repeat_every_seconds: float | None = None
+    redundancy: int = 1
+    reference: bool = False
 
 
 def names() -> dict[str, str]:
@@ -118,7 +127,10 @@ def parse(text: str, source: str = "scenario") -> Scenario:
         mistakes += [f"{source}:{line}: {mistake}" for mistake in wrong]
     if mistakes:
         raise ScenarioError(*mistakes)
-    return Scenario(outline.description, tuple(sorted(steps, key=lambda step: step.at)), outline.repeat_every)
+    steps.sort(key=lambda step: step.at)
+    return Scenario(
+        outline.description, tuple(steps), outline.repeat_every, outline.redundancy, reference=outline.reference
+    )
 
 
 async def play(exchange: Exchange, scenario: Scenario, *, pace: float = 1.0) -> None:
