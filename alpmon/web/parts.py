@@ -118,15 +118,16 @@ def about_target(shown: TargetStatus) -> str:
 
 def connection(shown: ConnectionStatus, rows: Iterable[str]) -> str:
     """One connection: its state, how it fared, its session, its topics."""
-    heads = "".join(f'<th scope="col" class="{kind}">{title}</th>' for title, kind in _COLUMNS)
+    heads = "".join(f'<th role="columnheader" scope="col" class="{kind}">{title}</th>' for title, kind in _COLUMNS)
     return f"""<details class="connection" open data-level="{level_of(shown)}">
 <summary><h3>{_field("connection", shown.connection)}</h3> {_pill(shown.state)}
 {_field("for", f"for {duration(shown.state_seconds)}", "dim")} {_field("trouble", trouble(shown), "trouble")}</summary>
 <figure class="timeline"><div data-f="timeline"></div>
 <figcaption><span>15 min ago</span><span data-f="fared"></span><span>now</span></figcaption></figure>
 <div class="session"><dl>{"".join(_facts(shown))}</dl><div class="latencies">{_LATENCIES}</div></div>
-<table><caption class="hidden">Topics of connection {_field("caption", shown.connection)}</caption>
-<thead><tr>{heads}</tr></thead><tbody data-f="topics">{"".join(rows)}</tbody></table>
+<table role="table"><caption class="hidden">Topics of connection {_field("caption", shown.connection)}</caption>
+<thead role="rowgroup"><tr role="row">{heads}</tr></thead>
+<tbody role="rowgroup" data-f="topics">{"".join(rows)}</tbody></table>
 <p class="more"><button type="button" data-f="more" hidden></button></p></details>"""
 
 
@@ -218,20 +219,20 @@ _LATENCIES: Final = "".join(
 
 
 def topic(shown: TopicStatus) -> str:
-    """One row; a private channel has counts only."""
+    """One row; a private channel has counts only. The roles outlive that a narrow screen draws it as no table."""
     state = shown.state or "private"
     filled = _filled(shown.age_seconds, shown.stale_after_seconds)
     return (
-        f'<tr><th scope="row">{_field("topic", shown.topic)}</th>'
-        f"<td>{_pill(state)} {_field('for', _for(shown), 'dim')}</td>"
-        f"<td>{_field('age', duration(shown.age_seconds))} {_field('limit', _limit(shown), 'dim')}"
+        f'<tr role="row"><th role="rowheader" scope="row">{_field("topic", shown.topic)}</th>'
+        f'<td role="cell">{_pill(state)} {_field("for", _for(shown), "dim")}</td>'
+        f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
         f'<svg class="bar" viewBox="0 0 {_BAR} 4" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect data-f="bar" width="{filled}" height="4"/></svg></td>'
-        f'<td class="number">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
-        f'<td class="graph"><div class="spark" data-f="spark"></div></td>'
-        f'<td class="number wide">{_field("messages", f"{shown.messages:,}")}</td>'
-        f'<td class="number wide">{_field("stale", duration(shown.stale_seconds))}</td>'
-        f'<td class="number wide">{_field("last", clock(shown.last_message_timestamp_seconds))}</td></tr>'
+        f'<td role="cell" class="number">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
+        f'<td role="cell" class="graph"><div class="spark" data-f="spark"></div></td>'
+        f'<td role="cell" class="number wide">{_field("messages", f"{shown.messages:,}")}</td>'
+        f'<td role="cell" class="number wide">{_field("stale", duration(shown.stale_seconds))}</td>'
+        f'<td role="cell" class="number wide">{_field("last", clock(shown.last_message_timestamp_seconds))}</td></tr>'
     )
 
 

@@ -296,8 +296,7 @@ class Connection {
     const shown = topics.slice(0, this.limit).map((topic) => ({ topic, counts: past?.messages[topic.topic] }));
     arrange(fields.topics, this.topics, shown, ({ topic }) => topic.topic, () => new Topic());
     const left = topics.length - shown.length;
-    fields.more.hidden = !left;
-    text(fields.more, `Show ${number(Math.min(left, MORE_ROWS))} more of ${count(topics.length, "topic")}`);
+    offer(fields.more, Math.min(left, MORE_ROWS), count(topics.length, "topic"));
     if (this.drawn !== history.sample && past) this.draw(past);
   }
 
@@ -312,6 +311,11 @@ class Connection {
       fields[`${name}-spark`].replaceChildren(line(past[name], history.capacity));
     }
   }
+}
+
+function offer(button, more, all) {
+  button.hidden = !more;
+  text(button, more ? `Show ${number(more)} more of ${all}` : "");
 }
 
 function levelOf(connection) {
@@ -484,8 +488,7 @@ class Page {
     text(byId("matches"), isFiltered() ? `${matching} of ${topics}` : topics);
     byId("clear").hidden = !isFiltered();
     const left = found.length - shown.length;
-    byId("more-connections").hidden = !left;
-    text(byId("more-connections"), `Show ${number(Math.min(left, CONNECTIONS))} more of ${count(found.length, "connection")}`);
+    offer(byId("more-connections"), Math.min(left, CONNECTIONS), count(found.length, "connection"));
     byId("empty").hidden = found.length > 0;
     if (all.length) text(byId("empty"), "No topic is as asked for. Clear the filter to see all.");
   }

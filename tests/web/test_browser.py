@@ -1,0 +1,425 @@
+"""The status page as a person meets it: in a real Chromium, against simulated exchanges."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alpmon.config import parse
+from alpmon.core.freshness import TopicState
+from alpmon.core.protocol import Dialect
+from alpmon.core.session import State
+from alpmon.exchange.faults import Close, DropAcks, Mute, RefuseUpgrades
+from alpmon.service import Service
+from alpmon.telemetry.history import STEP_SECONDS
+from alpmon.telemetry.state import ConnectionRecord, Monitor
+from alpmon.web.app import create_app
+from alpmon.web.server import serve
+from tests.integration.harness import configuration, monitoring, target, until
+from tests.telemetry.records import STARTED_WALL, Clock, bring_up, connection, fresh_monitor
+from tests.web.browser import Visitor, visiting
+
+if TYPE_CHECKING:
+    from tests.conftest import StartExchange
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+DESK = {"viewport": {"width": 1280, "height": 900}}
+NOW = 1000.0
+BOOK = "market_depth.ETH_USDT"
+
+
+@pytest.fixture
+async def visitor() -> AsyncIterator[Visitor]:
+    """A browser."""
+    async with visiting() as found:
+        yield found
+
+
+@asynccontextmanager
+async def served(monitor: Monitor, runbook_url: str | None = None) -> AsyncIterator[str]:
+    """The address of a page about a monitor whose time stands still."""
+    clock, registry = Clock(), CollectorRegistry()
+    app = create_app(monitor, registry, str, clock, lambda: STARTED_WALL + 60.0, runbook_url=lambda: runbook_url)
+    server = await serve(app, "127.0.0.1", 0)
+    try:
+        yield server.url
+    finally:
+        await server.close()
+
+
+def of_many(connections: int, topics: int) -> Monitor:
+    """All up; the first topic of the first connection is stale."""
+    records = [
+        connection(f"{n}-0", [f"market_depth.A{n:02}B{m:02}_USDT" for m in range(topics)]) for n in range(connections)
+    ]
+    for record in records:
+        bring_up(record, NOW)
+    return fresh_monitor(*records)
+
+
+def frozen_record() -> ConnectionRecord:
+    """One connection with a bit of everything."""
+    record = connection(topics=("trade.*", "ticker.*", "diff.BTC_USDT"))
+    bring_up(record, NOW - 25.0)
+    trades = record.topics["trade.*"]
+    assert trades.freshness is not None
+    trades.freshness.message(NOW - 2.0)
+    trades.messages, trades.last_message_wall = 1234, STARTED_WALL + 58.0
+    record.advertised_interval_seconds, record.advertised_timeout_seconds = 20.0, 30.0
+    record.last_failure, record.last_failure_wall = "http_status: HTTP 503", STARTED_WALL - 60.0
+    record.attempts = 3
+    return record
+
+
+# What is shown
+
+
+@asynccontextmanager
+async def every_state(start_exchange: StartExchange) -> AsyncIterator[str]:
+    """Monitors exchanges that fail each in its own way; the address of the page."""
+    failing = await start_exchange(market=True, rate=20.0)
+    refusing, deaf, paused = [await start_exchange(dialect=Dialect.DOCUMENTED) for _ in range(3)]
+    failing.faults.add(Mute(topic="trade.*"))
+    refusing.faults.add(RefuseUpgrades(status=503))
+    deaf.faults.add(DropAcks())
+    freshness = {
+        "default": {"mode": "fixed", "after": "10m", "silent_after": "10m"},
+        "overrides": [
+            {"topics": "trade.*", "mode": "fixed", "after": "200ms", "silent_after": "10m"},
+            {"topics": "diff.*", "silent_after": "200ms"},
+            {"topics": BOOK, "mode": "fixed", "after": "1s"},
+        ],
+    }
+    reference = {"url": paused.rest_url, "interval": "1s"}
+    targets = [
+        target(failing.url, ["ticker.*", "trade.*", "diff.BTC_USDT", "market_depth.NOPE_USDT"], freshness=freshness),
+        {**target(refusing.url, ["ticker.*"]), "name": "refusing"},
+        {**target(deaf.url, ["rates.*"], timeouts={"ack": "60s"}), "name": "deaf"},
+        {**target(paused.url, [BOOK], freshness=freshness, reference=reference), "name": "paused"},
+    ]
+    async with monitoring(*targets) as monitored:
+        await until(lambda: monitored.service.monitor.targets["paused"].connections["0-0"].state is State.LIVE)
+        paused.publish(paused.market.quotes.book("ETH_USDT", time.time()))
+        yield monitored.service.url
+
+
+async def test_every_state_of_a_topic_is_shown(visitor: Visitor, start_exchange: StartExchange) -> None:
+    """Each by its word, its sign and its place in the verdict, on a desk by day and on a phone by night."""
+    async with every_state(start_exchange) as url:
+        desk = await visitor.open(url, color_scheme="light", **DESK)
+        for state in TopicState:
+            await desk.page.locator(f"tbody .pill[data-state={state}]").first.wait_for()
+        phone = await visitor.open(url, color_scheme="dark", **PHONE)
+        await phone.until_live()
+        for visit in (desk, phone):
+            signs = await visit.page.evaluate(
+                "[...document.querySelectorAll('tbody .pill')].map("
+                "(n) => [n.textContent, getComputedStyle(n, '::before').content])"
+            )
+            assert {state for state, _ in signs} == set(TopicState)
+            assert len({tuple(sign) for sign in signs}) == len({sign for _, sign in signs}), "no two share a sign"
+            assert await visit.accessibility() == []
+            assert await visit.complaints() == []
+        findings = await desk.page.locator("#finding-list .what").all_inner_texts()
+        assert "refusing 0-0 is down" in findings
+        assert "market_depth.NOPE_USDT was rejected on test 0-0" in findings
+        assert "diff.BTC_USDT has never delivered on test 0-0" in findings
+        assert (await desk.page.locator("#because").inner_text()).startswith("The exchange: it refuses the upgrade (")
+
+
+async def test_a_session_that_ends_is_told_while_one_looks(visitor: Visitor, start_exchange: StartExchange) -> None:
+    """The end, its code and words, the new session, and a mark on the timeline."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    async with monitoring(target(exchange.url, ["ticker.*"])) as monitored:
+        visit = await visitor.open(monitored.service.url)
+        await visit.until("document.querySelector('[data-f=timeline] rect.mark-u') !== null")
+        await monitored.until_live()
+        before = await visit.page.locator("[data-f=session]").first.inner_text()
+        exchange.faults.add(Close(code=1012, reason="service restart"))
+        await visit.page.get_by_text("by the server: close_frame, code 1012, saying “service restart”").wait_for()
+        await visit.until(f"document.querySelector('#targets [data-f=session]').textContent.length === {len(before)}")
+        assert await visit.page.locator("#targets [data-f=session]").first.inner_text() != before
+        await visit.until("document.querySelector('rect.mark-e, rect.mark-d') !== null")
+        label = await visit.page.locator("[data-f=timeline] svg").first.get_attribute("aria-label")
+        assert label is not None
+        assert re.search(r"1 short disconnect|down for", label)
+        assert await visit.page.locator("tbody .spark rect").count() >= 1
+        assert await visit.complaints() == []
+
+
+async def test_the_script_draws_what_the_server_drew(visitor: Visitor) -> None:
+    """Word by word, but for what only the script can know; so nothing jumps when it takes over."""
+    monitor = fresh_monitor(frozen_record(), connection("1-0"))
+    async with served(monitor, "https://wiki.test/alerts") as url:
+        bare = await visitor.open(url, java_script_enabled=False)
+        live = await visitor.open(url)
+        await live.until_live()
+        assert await live.page.title() == await bare.page.title()
+        for place in ("#verdict", "#findings", "#targets"):
+            assert _words(await live.page.locator(place).inner_html()) == _words(
+                await bare.page.locator(place).inner_html()
+            )
+        assert await live.complaints() == []
+
+
+def _words(html: str) -> str:
+    """Without what is drawn, and without what differs in how it is written only."""
+    html = re.sub(r' (?:open|hidden)(?:="")?(?=[ >])', "", html)
+    return re.sub(r"\s+", " ", re.sub(r'<span data-f="fared">[^<]*</span>', "", html))
+
+
+async def test_without_a_script_the_page_is_whole_and_loads_itself_anew(visitor: Visitor) -> None:
+    """The filter is not even offered."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open(url, java_script_enabled=False)
+        assert await visit.topics() == ["ticker.*", "diff.BTC_USDT", "trade.*"]
+        assert not await visit.page.locator("#tools").is_visible()
+        assert await visit.page.locator("meta[http-equiv=refresh]").get_attribute("content") == "5"
+
+
+# Finding one's way
+
+
+async def test_the_filter_narrows_and_stands_in_the_address(visitor: Visitor) -> None:
+    """Every word must be found somewhere: in the topic, its state, its connection or its target."""
+    async with served(of_many(2, 10)) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        assert await visit.rows().count() == 20
+        await visit.page.keyboard.press("/")
+        await visit.page.keyboard.type("1-0 b03")
+        assert await visit.topics() == ["market_depth.A01B03_USDT"]
+        assert await visit.page.locator("#matches").inner_text() == "1 of 20 topics"
+        assert visit.page.url.endswith("#filter=1-0+b03")
+        await visit.page.reload()
+        await visit.until_live()
+        assert await visit.topics() == ["market_depth.A01B03_USDT"]
+        await visit.page.get_by_role("button", name="Clear").click()
+        assert await visit.rows().count() == 20
+        assert not visit.page.url.endswith("b03")
+
+
+async def test_what_is_asked_for_and_not_there_is_said(visitor: Visitor) -> None:
+    """An empty page would look like trouble."""
+    async with served(of_many(1, 3)) as url:
+        visit = await visitor.open(f"{url}/#filter=nope")
+        await visit.page.get_by_text("No topic is as asked for. Clear the filter to see all.").wait_for()
+        assert await visit.rows().count() == 0
+        await visit.page.get_by_label("Filter").fill("")
+        assert await visit.rows().count() == 3
+
+
+async def test_a_deep_link_opens_at_its_connection(visitor: Visitor) -> None:
+    """Alone, marked and in sight; the finding's own link leads there as well."""
+    monitor = of_many(20, 5)
+    stale = monitor.targets["alp"].connections["7-0"].topics["market_depth.A07B02_USDT"]
+    assert stale.freshness is not None
+    stale.freshness.down(NOW - 20.0)
+    stale.freshness.up(NOW - 20.0)
+    stale.freshness.acknowledged(NOW - 20.0)
+    async with served(monitor) as url:
+        visit = await visitor.open(f"{url}/#target=alp&connection=7-0&state=trouble")
+        await visit.until_live()
+        assert await visit.topics() == ["market_depth.A07B02_USDT"]
+        assert await visit.page.get_by_label("State").input_value() == "trouble"
+        await visit.page.goto(f"{url}/")
+        await visit.until_live()
+        await visit.page.get_by_role("link", name="Show it").click()
+        assert await visit.page.locator(".connection.wanted h3").inner_text() == "7-0"
+        assert await visit.rows().count() == 5
+        assert await visit.complaints() == []
+
+
+async def test_a_thousand_topics_are_shown_worst_first_and_page_by_page(visitor: Visitor) -> None:
+    """What is not asked for is not drawn; what is well is folded away until somebody opens it."""
+    monitor = of_many(50, 20)
+    last = monitor.targets["alp"].connections["49-0"].topics["market_depth.A49B19_USDT"]
+    assert last.freshness is not None
+    last.freshness.rejected(NOW)
+    last.freshness.down(NOW - 30.0)
+    last.freshness.up(NOW - 30.0)
+    last.freshness.acknowledged(NOW - 30.0)
+    async with served(monitor) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        assert (await visit.topics())[0] == "market_depth.A49B19_USDT"
+        assert await visit.page.locator(".connection").count() == 12
+        assert await visit.rows().count() == 20
+        await visit.page.get_by_role("button", name="Show 12 more of 50 connections").click()
+        assert await visit.page.locator(".connection").count() == 24
+        await visit.page.locator("summary").nth(1).click()
+        await visit.until("document.querySelectorAll('#targets tbody tr').length === 40")
+        await visit.page.get_by_label("Filter").fill("a33b")
+        assert await visit.rows().count() == 20
+        assert await visit.accessibility() == []
+        assert await visit.complaints() == []
+
+
+async def test_many_topics_of_one_connection_come_page_by_page(visitor: Visitor) -> None:
+    """As on a server that knows no limit."""
+    async with served(of_many(1, 300)) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        assert await visit.rows().count() == 25
+        await visit.page.get_by_role("button", name="Show 100 more of 300 topics").click()
+        assert await visit.rows().count() == 125
+
+
+# When there is nothing, not yet, or no longer
+
+
+async def test_before_the_first_answer_the_page_says_as_of_when_it_is(visitor: Visitor) -> None:
+    """What the server drew is there to be read meanwhile."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open("about:blank")
+        await visit.page.route("**/api/v1/status", lambda route: None)
+        await visit.page.goto(url)
+        assert await visit.page.locator("#link").get_attribute("data-link") == "loading"
+        assert (await visit.page.locator("#link").inner_text()).startswith("as of 20")
+        assert await visit.rows().count() == 3
+        await visit.page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_a_monitor_without_connections_says_why(visitor: Visitor) -> None:
+    """Not all is well, and not all is lost."""
+    async with served(Monitor(started_wall=STARTED_WALL)) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        assert await visit.page.locator("h1").inner_text() == "This monitor holds no connection"
+        assert await visit.page.get_by_text("with more shards than connections").is_visible()
+        assert await visit.accessibility() == []
+        assert await visit.complaints() == []
+
+
+async def test_a_monitor_that_goes_is_told_and_one_that_comes_back_is_taken_up(
+    visitor: Visitor, start_exchange: StartExchange
+) -> None:
+    """Reconnecting, then unreachable with the age of what is shown, then live again with a history of its own."""
+    exchange = await start_exchange(market=True)
+    text = configuration(target(exchange.url, ["ticker.*"]))
+    async with AsyncExitStack() as first:
+        service = await first.enter_async_context(Service(parse(text, "test.yaml", {})))
+        port = service.url.rpartition(":")[2]
+        visit = await visitor.open(service.url)
+        await visit.until_live()
+    await visit.page.locator("#link[data-link=reconnecting]").wait_for()
+    assert not await visit.page.get_by_role("alert").is_visible()
+    await visit.page.get_by_role("alert").wait_for()
+    assert "The monitor does not answer" in await visit.page.get_by_role("alert").inner_text()
+    assert re.match(r"unreachable since \d\d:\d\d:\d\d UTC", await visit.page.locator("#link").inner_text())
+    assert await visit.page.title() == "monitor unreachable · alpmon"
+    assert await visit.topics() == ["ticker.*"]
+    assert await visit.accessibility() == []
+    again = text.replace("127.0.0.1:0", f"127.0.0.1:{port}")
+    async with Service(parse(again, "test.yaml", {})):
+        await visit.until_live()
+        assert not await visit.page.get_by_role("alert").is_visible()
+        await visit.until("!document.title.startsWith('monitor unreachable')")
+
+
+async def test_a_monitor_that_wants_a_login_is_not_called_dead(visitor: Visitor) -> None:
+    """The page was loaded with one that is no longer good."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        await visit.page.route("**/api/v1/status", lambda route: route.fulfill(status=401))
+        await visit.page.get_by_text("The monitor asks for a login.").wait_for()
+        assert await visit.page.locator("#link").inner_text() == "login needed"
+
+
+# For everybody, and against nobody
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [DESK, PHONE], ids=["desk", "phone"])
+async def test_nothing_stands_in_anybodys_way(visitor: Visitor, scheme: Any, window: dict[str, Any]) -> None:
+    """Names, roles, headings, contrast, the size of what is pressed; with all that a page can hold."""
+    monitor = fresh_monitor(frozen_record(), connection("1-0"))
+    for step in range(30):
+        monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+    async with served(monitor, "https://wiki.test/alerts") as url:
+        visit = await visitor.open(url, color_scheme=scheme, **window)
+        await visit.until_live()
+        assert await visit.accessibility() == []
+        tree = await visit.page.locator("main").aria_snapshot()
+        assert re.search(r'rowheader "trade\.\*"', tree), "a table, even where it is not drawn as one"
+        assert re.search(r'heading "[^"]+" \[level=1\]', tree)
+        assert re.search(r'img "Last 15 minutes: [^"]+"', tree)
+
+
+async def test_the_checks_find_what_they_look_for(visitor: Visitor) -> None:
+    """A check that never fails proves nothing: neither of the policy, nor of names, nor of contrast."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        await visit.page.evaluate(
+            """() => {
+                const button = document.createElement("button");
+                document.querySelector("main").append(button);
+                document.querySelector("h1").style.color = "#ddd";
+                document.querySelector("h3").replaceWith(document.createElement("h5"));
+                document.querySelector("main").setAttribute("style", "outline: 0");
+            }"""
+        )
+        found = await visit.accessibility()
+        assert any(each.startswith("no name: button") for each in found)
+        assert any(re.match(r"contrast 1\.\d\d: h1", each) for each in found)
+        assert any(each.startswith("style-src") for each in await visit.complaints())
+        with pytest.raises(Exception, match="TrustedHTML"):
+            await visit.page.evaluate("document.body.innerHTML = '<b>no</b>'")
+
+
+async def test_a_reader_is_told_of_a_change_once(visitor: Visitor) -> None:
+    """The announcement changes with the verdict, never with the seconds."""
+    monitor = fresh_monitor(frozen_record())
+    async with served(monitor) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        said = visit.page.get_by_role("status").first
+        before = await said.inner_text()
+        because = "The exchange: the connection is alive, and this feed is not"
+        assert before == f"ticker.* and diff.BTC_USDT are stale on alp 0-0. {because}"
+        assert not re.search(r"\d s|UTC", before)
+        for topic in monitor.targets["alp"].connections["0-0"].topics.values():
+            assert topic.freshness is not None
+            topic.freshness.message(NOW)
+        await visit.until(f"document.getElementById('announcement').textContent !== {before!r}")
+        assert await said.inner_text() == "All is well: 3 topics on 1 connection"
+
+
+async def test_what_comes_from_outside_stays_text(visitor: Visitor) -> None:
+    """Whoever names a session, closes it or answers an attempt cannot write the page."""
+    hostile = "<img src=x onerror=alert(1)>"
+    record = frozen_record()
+    record.client_id = hostile
+    record.last_failure, record.last_failure_wall = f"dns: {hostile}", STARTED_WALL + 50.0
+    async with served(fresh_monitor(record, url=f"wss://exchange.test/{hostile}")) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        assert await visit.page.locator("#targets [data-f=session]").inner_text() == hostile
+        assert await visit.page.locator("img").count() == 0
+        assert await visit.complaints() == []
+
+
+async def test_the_page_and_its_files_are_below_60_kb(visitor: Visitor) -> None:
+    """As they are; compressed it is a quarter. And nothing is asked for anywhere else."""
+    async with served(of_many(2, 6)) as url:
+        visit = await visitor.open("about:blank")
+        sizes: dict[str, int] = {}
+
+        async def weigh(response: Any) -> None:
+            if "/api/" not in response.url:
+                sizes[response.url] = len(await response.body())
+
+        visit.page.on("response", weigh)
+        await visit.page.goto(url)
+        await visit.until_live()
+        assert {address[: len(url)] for address in sizes} == {url}
+        assert {"page.css", "page.js"} <= {address.partition("?")[0].rpartition("/")[2] for address in sizes}
+        assert sum(sizes.values()) < 60_000, sizes
