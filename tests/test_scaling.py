@@ -1,0 +1,127 @@
+"""docs/scaling.md: its numbers of series are those of the program, and its rules do what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from alpmon.config import parse
+from alpmon.probe.supervisor import Supervisor
+from alpmon.telemetry.metrics import register
+from alpmon.telemetry.state import Monitor
+from tests.tools import require_tool
+
+PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text()
+
+
+def samples(groups: int, topics: int) -> list[str]:
+    """The names of all samples of one target with so many connections of so many topics."""
+    names = [f"market_depth.S{number}_USDT" for number in range(groups * topics)]
+    target = {"name": "t", "url": "ws://t/ws", "topics": names, "max_topics_per_connection": topics}
+    monitor, registry = Monitor(started_wall=0.0), CollectorRegistry()
+    Supervisor(parse(json.dumps({"targets": [target]}), env={}), monitor, Random(0))
+    register(registry, monitor)
+    return [sample.name for family in registry.collect() for sample in family.samples]
+
+
+def costs(name: str) -> tuple[int, int]:
+    """Series and buckets that the page gives for something."""
+    (series, buckets) = re.findall(rf"^\| {name} \| (\d+) \| (\d+) \|$", PAGE, re.MULTILINE)[0]
+    return int(series), int(buckets)
+
+
+def added(more: list[str], less: list[str]) -> tuple[int, int]:
+    """How many series, and how many of them buckets, one has over the other."""
+    buckets = [sum(name.endswith("_bucket") for name in names) for names in (more, less)]
+    return len(more) - len(less), buckets[0] - buckets[1]
+
+
+def test_a_topic_has_the_series_that_the_page_says() -> None:
+    """What one more topic on the same connection adds."""
+    assert added(samples(1, 3), samples(1, 2)) == costs("topic of a connection")
+
+
+def test_a_connection_has_the_series_that_the_page_says() -> None:
+    """What a second connection adds, less its topic."""
+    series, buckets = added(samples(2, 1), samples(1, 1))
+    topic_series, topic_buckets = costs("topic of a connection")
+    assert (series - topic_series, buckets - topic_buckets) == costs("connection")
+
+
+def quorum_rules() -> dict[str, Any]:
+    """The rules on the page."""
+    blocks = re.findall(r"```yaml\n(groups:.*?)```", PAGE, re.DOTALL)
+    (block,) = blocks
+    rules: dict[str, Any] = yaml.safe_load(block)
+    return rules
+
+
+def series(region: str, *, stale: int, down: int = 0) -> list[dict[str, str]]:
+    """What a region's monitor says of one topic for ten minutes."""
+    labels = f'region="{region}",target="alp",topic="trade.*",connection="0-0",instance="{region}:1"'
+    states = {"down": down, "pending": 0, "rejected": 0, "stale": stale, "live": 1 - stale - down}
+    return [
+        {"series": f"alpmon_topic_stale{{{labels}}}", "values": f"{stale}x10"},
+        *(
+            {"series": f'alpmon_topic_state{{{labels},alpmon_topic_state="{state}"}}', "values": f"{value}x10"}
+            for state, value in states.items()
+        ),
+    ]
+
+
+QUIET, STALE, DOWN = {"stale": 0}, {"stale": 1}, {"stale": 0, "down": 1}
+
+
+@pytest.mark.parametrize(
+    ("regions", "exchange", "network"),
+    [
+        ((QUIET, QUIET, QUIET), False, []),
+        ((STALE, QUIET, QUIET), False, ["r0"]),
+        ((STALE, STALE, QUIET), True, []),
+        ((STALE, STALE, STALE), True, []),
+        ((STALE, STALE, DOWN), True, []),
+        ((STALE, DOWN, DOWN), False, ["r0"]),
+    ],
+    ids=[
+        "all well",
+        "one of three",
+        "two of three",
+        "all",
+        "two, and one cannot tell",
+        "one, and nobody else can tell",
+    ],
+)
+def test_two_of_three_are_the_exchange_and_one_is_the_network(
+    tmp_path: Path, regions: tuple[dict[str, int], ...], exchange: bool, network: list[str]
+) -> None:
+    """By promtool, after each alert's `for`."""
+    rules = quorum_rules()
+    summaries = {rule["alert"]: rule["annotations"] for rule in rules["groups"][0]["rules"] if "alert" in rule}
+    topic = {"target": "alp", "topic": "trade.*"}
+    expected = {
+        "AlpmonQuorumExchangeStale": [{"severity": "critical", **topic}] if exchange else [],
+        "AlpmonQuorumNetworkStale": [{"severity": "warning", "region": region, **topic} for region in network],
+    }
+    alerts = [
+        {
+            "eval_time": "9m",
+            "alertname": name,
+            "exp_alerts": [{"exp_labels": labels, "exp_annotations": summaries[name]} for labels in found],
+        }
+        for name, found in expected.items()
+    ]
+    said = [line for index, region in enumerate(regions) for line in series(f"r{index}", **region)]
+    test = {"interval": "1m", "input_series": said, "alert_rule_test": alerts}
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules))
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    command = [require_tool("promtool"), "test", "rules", "test.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
