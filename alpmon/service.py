@@ -113,7 +113,13 @@ class Service:
             structlog.get_logger("alpmon").warning(
                 "anybody who reaches this address can read everything", listen=self.config.listen, key="web_config_file"
             )
-        app = create_app(self.monitor, self.registry, lambda: show(self.config), access=access)
+        app = create_app(
+            self.monitor,
+            self.registry,
+            lambda: show(self.config),
+            access=access,
+            runbook_url=lambda: self.config.runbook_url,
+        )
         app.add_routes([reload_route(self.reload)])
         server = await serve(app, host, port, None if access is None else access.ssl_context)
         self._exits.push_async_callback(server.close)

@@ -279,6 +279,11 @@ class Config(Section):
     state_file: File | None = Field(
         default=None, description="Keeps what freshness has learnt over restarts; replaced atomically."
     )
+    runbook_url: HttpUrl | None = Field(
+        default=None,
+        description="Where docs/alerts.md can be read; the status page leads to its section on each trouble.",
+        examples=["https://wiki.example/alpmon/alerts.md"],
+    )
     limits: Limits = Field(default=Limits(), description="Bounds that the exchange cannot push us over.")
 
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
+from alpmon.masking import mask_urls
 from alpmon.telemetry import history
 from alpmon.telemetry.metrics import render
 from alpmon.telemetry.recorder import recordings
@@ -94,7 +95,7 @@ class Pages:
 
     async def index(self, request: web.Request) -> web.Response:
         """The page for people."""
-        runbook_url = self._runbook_url()
+        runbook_url = mask_urls(self._runbook_url() or "") or None
         return await self._made(request, "text/html", lambda: page(self._status(), runbook_url).encode())
 
     async def asset(self, request: web.Request) -> web.Response:

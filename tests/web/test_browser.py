@@ -103,7 +103,7 @@ async def every_state(start_exchange: StartExchange) -> AsyncIterator[str]:
         {**target(deaf.url, ["rates.*"], timeouts={"ack": "60s"}), "name": "deaf"},
         {**target(paused.url, [BOOK], freshness=freshness, reference=reference), "name": "paused"},
     ]
-    async with monitoring(*targets) as monitored:
+    async with monitoring(*targets, runbook_url="https://wiki.test/alerts.md") as monitored:
         await until(lambda: monitored.service.monitor.targets["paused"].connections["0-0"].state is State.LIVE)
         paused.publish(paused.market.quotes.book("ETH_USDT", time.time()))
         yield monitored.service.url
@@ -130,6 +130,8 @@ async def test_every_state_of_a_topic_is_shown(visitor: Visitor, start_exchange:
         assert "refusing 0-0 is down" in findings
         assert "market_depth.NOPE_USDT was rejected on test 0-0" in findings
         assert "diff.BTC_USDT has never delivered on test 0-0" in findings
+        runbook = desk.page.get_by_role("link", name="AlpmonConnectionDown").first
+        assert await runbook.get_attribute("href") == "https://wiki.test/alerts.md#alpmonconnectiondown"
         assert (await desk.page.locator("#because").inner_text()).startswith("The exchange: it refuses the upgrade (")
 
 

@@ -47,7 +47,7 @@ function duration(seconds) {
 const ago = (seconds) => (seconds === null ? NOTHING : `${duration(seconds)} ago`);
 const clock = (seconds) => (seconds === null ? NOTHING : new Date(seconds * 1000).toISOString().slice(11, 19));
 const since = (seconds) => (seconds === null ? "" : `since ${clock(seconds)} UTC`);
-const number = (value) => value.toLocaleString("en");
+const { format: number } = new Intl.NumberFormat("en");
 const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 const because = (fault, words) => [FAULTS[fault], words].filter(Boolean).join(": ");
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -607,4 +607,6 @@ document.addEventListener("keydown", (event) => {
 
 readAddress();
 byId("tools").hidden = false;
-link.run();
+// first what the server drew is painted; a page that is not in sight is never painted, and begins at once
+if (document.hidden) link.run();
+else requestAnimationFrame(() => setTimeout(() => link.run()));
