@@ -37,6 +37,8 @@ _LEAST_MESSAGES: Final = 50.0
 _SILENCES: Final = 1.8
 """A window is at least so many times the threshold of freshness: one permitted gap leaves a third of the ratio."""
 
+_SILENCE_WINDOWS: Final = 0.6
+"""One silence counts for no more of a window, which leaves 0.3 of the ratio: it is for freshness to judge."""
 _SILENCE_RISE_SECONDS: Final = 600.0
 """A threshold that rises is followed slowly: the gaps of a feed that is collapsing raise it too."""
 
@@ -145,6 +147,7 @@ class Rate:
         "_fano",
         "_present",
         "_ratio",
+        "_silence",
         "_silence_seconds",
         "_usual",
         "_warm_up_messages",
@@ -159,6 +162,7 @@ class Rate:
         self._before_silence: list[float] | None = None
         self._fano = [_FANO_AT_FIRST] * _CHOICES
         self._daily = _Daily()
+        self._silence = 0.0
         self._silence_seconds = math.inf
         self._window: int | None = None
         self._ratio = math.nan
@@ -187,16 +191,15 @@ class Rate:
         if not self._usual:
             self._warm_up(messages)
             return
+        self._note_silence(0.0 if messages else seconds)
+        if self._silence > _SILENCE_WINDOWS * self.window_seconds:
+            return
         suspect = self._ratio < _SUSPECT
         expected_rate = self._expected_rate(wall)
-        if messages:
-            self._before_silence = None
-        elif self._before_silence is None:
-            self._before_silence = self._present.copy()
         self._move(messages / (expected_rate * seconds), expected_rate, seconds)
         if self._window is None or self._present[self._window] > _IN_DOUBT:
             self._window = self._choose(expected_rate, _SILENCES * self._silence_seconds)
-        self._ratio = math.nan if self._window is None else self._present[self._window]
+        self._ratio = self._shown()
         weight = 1.0 / _SUSPECT_SLOWNESS if suspect else 1.0
         self._daily.count(weight * messages, weight * seconds, wall)
         self._learn(expected_rate, seconds)
@@ -205,8 +208,8 @@ class Rate:
         """Nothing was missed in the silence that is running: it says nothing about the rate."""
         if self._before_silence is not None:
             self._present, self._before_silence = self._before_silence, None
-            if self._window is not None:
-                self._ratio = self._present[self._window]
+            self._silence = 0.0
+            self._ratio = self._shown()
 
     def snapshot(self) -> dict[str, object] | None:
         """What was learnt, in types that JSON has, for `restore`; None before there is anything."""
@@ -237,6 +240,23 @@ class Rate:
         self._silence_seconds = silence_seconds
         if rise > 0.0:
             self._silence_seconds -= rise * math.exp(-seconds / _SILENCE_RISE_SECONDS)
+
+    def _note_silence(self, seconds: float) -> None:
+        if not seconds:
+            self._silence, self._before_silence = 0.0, None
+            return
+        if self._before_silence is None:
+            self._before_silence = self._present.copy()
+        self._silence += seconds
+
+    def _shown(self) -> float:
+        """The chosen window's ratio; in a collapse the lowest of the longer ones too, which chance moves less."""
+        if self._window is None:
+            return math.nan
+        ratio = self._present[self._window]
+        if ratio > _IN_DOUBT:
+            return ratio
+        return min(self._present[self._window :])
 
     def _warm_up(self, messages: int) -> None:
         self._warm_up_messages += messages

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alpmon.core.cadence import Cadence
 from alpmon.core.protocol import Dialect
 from alpmon.core.rates import SLOT_SECONDS, Rate
 from alpmon.exchange.faults import Freeze, Mute, Thin
@@ -189,15 +190,15 @@ async def test_a_new_process_judges_by_what_the_last_one_learnt(start_exchange: 
     one = target(exchange.url, ["ticker.*"], freshness={"default": rule})
     config.write_text(configuration(one, listen=f"127.0.0.1:{port}", state_file=str(state_file)))
     async with Process(config, port) as first:
-        learnt = (await first.until(enough=300)).value("alpmon_topic_stale_after_seconds")
-        assert 0.001 < learnt < 60.0
+        last = (await first.until(enough=300)).value("alpmon_topic_stale_after_seconds")
         exchange.faults.add(Freeze())
-        learnt = (await first.until(enough=300)).value("alpmon_topic_stale_after_seconds")
         assert await first.end() == 0
     assert os.stat(state_file).st_mode & 0o777 == 0o600  # noqa: PTH116
+    learnt = Cadence(0.001, 600.0)
+    learnt.restore(json.loads(state_file.read_bytes())["topics"][TARGET]["ticker.*"]["cadence"])
+    assert last / 5 < learnt.stale_after() < min(5 * last, 60.0)
     async with Process(config, port) as second:
         scrape = await second.until(enough=0)
         assert scrape.value("alpmon_messages_total") == 0
-        assert scrape.value("alpmon_topic_stale_after_seconds") == pytest.approx(learnt, rel=0.3)
+        assert scrape.value("alpmon_topic_stale_after_seconds") == pytest.approx(learnt.stale_after())
         assert await second.end() == 0
-    assert json.loads(state_file.read_bytes())["topics"][TARGET]["ticker.*"]["cadence"]

@@ -92,7 +92,8 @@ def test_time_before_the_acknowledgement_does_not_count(line: Line) -> None:
 def test_reconnects_do_not_make_a_thin_feed_look_usual(line: Line) -> None:
     """What is thin before is thin after; a slot with a reconnect in it counts for nothing."""
     for _ in range(5):
-        line.run(4, 0)
+        line.run(3, 0)
+        line.run(1, 1)
         line.lost()
         line.welcomed()
     assert line.ratio < 0.2
