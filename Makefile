@@ -12,8 +12,10 @@ help: ## list these targets
 demo: $(VENV)/.run ## run the monitor against the simulated exchange, faults included
 	$(BIN)/alpmon demo --listen $(LISTEN)
 
+# Integration tests judge what happens in real time: nothing else may keep the machine busy meanwhile.
 test: $(VENV)/.test ## run all tests
-	$(BIN)/pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --ignore=tests/integration $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint ## ruff, mypy --strict, import-linter, hadolint
 	$(BIN)/ruff check .
@@ -38,6 +40,7 @@ benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing
 	$(BIN)/python -m tests.benchmarks.receive_path
 	$(BIN)/python -m tests.benchmarks.scrape
 	$(BIN)/python -m tests.benchmarks.cadence
+	$(BIN)/python -m tests.benchmarks.page
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
