@@ -1,7 +1,7 @@
 """The last fifteen minutes in rings of a fixed size: what the status page draws its timelines and sparklines from.
 
 Samples are taken every five seconds in the event loop. A connection takes about 5 kB and a topic about 1 kB, whatever
-happens: 1 000 topics on 50 connections are 1.3 MB. Rings go with their connection or topic when the configuration
+happens: 1 000 topics on 50 connections are 1.2 MB. Rings go with their connection or topic when the configuration
 drops it.
 """
 

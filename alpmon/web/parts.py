@@ -36,7 +36,7 @@ _COLUMNS: Final = (
     ("Last 15 minutes", "graph"),
     ("Messages", "number wide"),
     ("Stale so far", "number wide"),
-    ("Last message, UTC", "number wide"),
+    ("Last message", "number wide"),
 )
 _BAR: Final = 100
 

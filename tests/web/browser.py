@@ -65,12 +65,13 @@ class Visit:
         """Their names, in their order."""
         return await self.page.locator("#targets tbody th").all_inner_texts()
 
-    async def until(self, expression: str) -> None:
-        """Wait until JavaScript finds something to be so."""
+    async def until(self, expression: str) -> Any:
+        """Wait until JavaScript finds something to be so, and return what it found."""
         async with asyncio.timeout(WAIT_MILLISECONDS / 1e3):
             # not wait_for_function: it evaluates text, which the page's policy forbids
-            while not await self.page.evaluate(expression):  # noqa: ASYNC110 - it happens in another process
+            while not (found := await self.page.evaluate(expression)):  # noqa: ASYNC110 - in another process
                 await asyncio.sleep(0.02)
+            return found
 
 
 class Visitor:

@@ -460,7 +460,8 @@ class Page {
     text(byId("figure-lag"), latency(status.worst_recent_event_loop_lag_seconds));
     text(byId("figure-uptime"), duration(status.uptime_seconds));
     const rates = [...history.connections.values()].flatMap(({ messages }) => Object.values(messages).map(rate));
-    text(byId("figure-rate"), rates.length ? sum(rates).toFixed(1) : NOTHING);
+    const total = sum(rates);
+    text(byId("figure-rate"), rates.length ? (total < 100 ? total.toFixed(1) : number(Math.round(total))) : NOTHING);
   }
 
   fillTargets(targets) {
