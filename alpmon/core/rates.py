@@ -121,7 +121,12 @@ class _Daily:
         """The lowest rate of this half hour and its neighbours: no schedule is kept to the minute. inf if unknown."""
         place = _bin_of(wall)
         near = (place - 1, place, (place + 1) % _BINS)
-        return min((self.messages[n] / self.seconds[n] for n in near if self.seconds[n] > 0.0), default=math.inf)
+        return min((self._at_most(n) for n in near if self.seconds[n] > 0.0), default=math.inf)
+
+    def _at_most(self, place: int) -> float:
+        """A standard error above what was seen: a few messages less by chance are no schedule."""
+        messages = self.messages[place]
+        return (messages + math.sqrt(messages) + 1.0) / self.seconds[place]
 
     def save(self) -> _SavedDaily:
         """What `load` takes; a copy."""

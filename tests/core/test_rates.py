@@ -182,6 +182,15 @@ def test_the_second_night_is_expected_and_a_collapse_by_day_is_not_excused_by_it
     assert stream.seconds_until_thin(counts(poisson(random.Random(6), 0.02))) < 120.0
 
 
+def test_a_few_messages_less_by_chance_are_no_schedule() -> None:
+    """A slow feed's half hours differ; the usual rate is not taken for lower than it is."""
+    rng = random.Random(1)
+    stream = Stream()
+    stream.feed(first(48, counts(poisson(rng, 0.01))))
+    third_day = [ratio for ratio in stream.feed(first(24, counts(poisson(rng, 0.01)))) if not math.isnan(ratio)]
+    assert 0.9 < sum(third_day) / len(third_day) < 1.1
+
+
 def test_a_silence_that_missed_nothing_says_nothing_about_the_rate() -> None:
     """A pausing market is not thin: the ratio goes back to what it was, and on from there."""
     stream = Stream()
