@@ -108,7 +108,7 @@ _ENDED: Final = {
 """By the reason of a session's end, but for a close frame: that is its sender's."""
 _LATE: Final = {
     TopicState.STALE: (Kind.STALE, "the connection is alive, and this feed is not"),
-    TopicState.SILENT: (Kind.SILENT, "it acknowledged the subscription and has sent nothing since"),
+    TopicState.SILENT: (Kind.SILENT, "it acknowledged the subscription and sends nothing"),
 }
 _REJECTED: Final = Cause(
     Kind.REJECTED, Level.BAD, Fault.CONFIGURATION, "the exchange does not know the name, has no room, or never answered"

@@ -107,7 +107,7 @@ def _figures(status: Status) -> Iterator[str]:
     yield _figure("up", f"{up:,} of {len(connections):,}", "connections up")
     yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble")
     yield _figure("rate", NOTHING, "messages a second")
-    yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay, at worst")
+    yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay")
     yield _figure("uptime", duration(status.uptime_seconds), "running")
     if status.shard_count > 1:
         yield _figure("shard", f"{status.shard_index} of {status.shard_count}", "shard")

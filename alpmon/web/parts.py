@@ -141,6 +141,8 @@ def level_of(shown: ConnectionStatus) -> Level:
 def trouble(shown: ConnectionStatus) -> str:
     """How many of its topics call for somebody."""
     topics = count(len(shown.topics), "topic")
+    if not shown.up:
+        return f"{topics} down"
     return f"{shown.topics_in_trouble:,} of {topics} in trouble" if shown.topics_in_trouble else topics
 
 

@@ -325,6 +325,7 @@ function levelOf(connection) {
 
 function trouble(connection) {
   const topics = count(connection.topics.length, "topic");
+  if (!connection.up) return `${topics} down`;
   return connection.topics_in_trouble ? `${number(connection.topics_in_trouble)} of ${topics} in trouble` : topics;
 }
 
