@@ -38,7 +38,6 @@ _COLUMNS: Final = (
     ("Stale so far", "number wide"),
     ("Last message", "number wide"),
 )
-_BAR: Final = 100
 
 
 def templates() -> str:
@@ -228,8 +227,7 @@ def topic(shown: TopicStatus) -> str:
         f'<tr role="row"><th role="rowheader" scope="row">{_field("topic", shown.topic)}</th>'
         f'<td role="cell">{_pill(state)} {_field("for", _for(shown), "dim")}</td>'
         f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
-        f'<svg class="bar" viewBox="0 0 {_BAR} 4" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect data-f="bar" width="{filled}" height="4"/></svg></td>'
+        f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%" height="4"/></svg></td>'
         f'<td role="cell" class="number">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
         f'<td role="cell" class="graph"><div class="spark" data-f="spark"></div></td>'
         f'<td role="cell" class="number wide">{_field("messages", f"{shown.messages:,}")}</td>'
@@ -251,7 +249,8 @@ def _usual(shown: TopicStatus) -> str:
 
 
 def _filled(age: float | None, limit: float | None) -> int:
-    return round(_BAR * min(1.0, age / limit)) if age is not None and limit else 0
+    """How much of the bar, in percent."""
+    return round(100 * min(1.0, age / limit)) if age is not None and limit else 0
 
 
 def _pill(state: str) -> str:
