@@ -10,8 +10,17 @@ from alpmon.core.freshness import TopicState
 from alpmon.core.session import State
 from alpmon.telemetry.state import FailureReason
 from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
-from alpmon.telemetry.troubles import Fault, Kind, Level
-from alpmon.telemetry.verdict import Finding, Own, Verdict, judge
+from alpmon.telemetry.troubles import (
+    CERTIFICATE_BAD_SECONDS,
+    CERTIFICATE_WARNING_SECONDS,
+    DEAF_INTERVALS,
+    THIN_RATIO,
+    Fault,
+    Kind,
+    Level,
+)
+from alpmon.telemetry.verdict import MAX_LATE_SHARE, Finding, Own, Verdict, judge
+from grafana.source.rules import variables
 
 NOW = 1_790_000_000.0
 STARTED = NOW - 600.0
@@ -263,6 +272,18 @@ def test_topics_are_named_while_they_are_few(names: str, sentence: str) -> None:
     """A sentence that nobody can read says nothing."""
     found = only(target(connection(*(topic(name, TopicState.STALE) for name in names))))
     assert (found.sentence, found.topics) == (sentence, len(names))
+
+
+def test_the_page_and_the_alerts_draw_their_lines_at_the_same_place() -> None:
+    """Who is paged by one finds the other saying the same."""
+    shipped = variables()
+    assert {
+        "monitor_slow_ratio": MAX_LATE_SHARE,
+        "ping_overdue_ratio": DEAF_INTERVALS,
+        "feed_thin_ratio": THIN_RATIO,
+        "certificate_warning_days": CERTIFICATE_WARNING_SECONDS / DAY,
+        "certificate_critical_days": CERTIFICATE_BAD_SECONDS / DAY,
+    }.items() <= shipped.items()
 
 
 def test_several_targets_that_cannot_be_reached_point_at_this_machine() -> None:
