@@ -534,7 +534,11 @@ class Link {
     if (due) addHistory(await fetched(`api/v1/history?after=${history.sample}`));
     this.heard = Date.now();
     this.tell("live", `live, ${clock(status.timestamp_seconds)} UTC`);
-    page.show(status);
+    try {
+      page.show(status);
+    } catch (bug) {
+      reportError(bug); // ours, so nobody shall blame the monitor
+    }
   }
 
   fail(failure) {
