@@ -26,7 +26,7 @@ SLOT_SECONDS: Final = 2.0
 
 _SHORTEST_WINDOW_SECONDS: Final = 10.0
 _WINDOWS_SECONDS: Final = tuple(_SHORTEST_WINDOW_SECONDS * 2.0**n for n in range(13))
-"""Up to eleven hours, for a topic that speaks every few minutes. The last serves the one before it only."""
+"""Up to six hours, for a topic that speaks every few minutes. The last serves the one before it only."""
 _CHOICES: Final = len(_WINDOWS_SECONDS) - 1
 _FALL_BACK: Final = 8
 """The window to learn from where none is good enough to judge by."""
@@ -179,7 +179,7 @@ class Rate:
 
     @property
     def window_seconds(self) -> float:
-        """How far back the ratio looks; NaN if unknown. A feed that stops is below a fifth after 0.8 of it."""
+        """How far back the ratio looks; NaN if unknown. A feed that drops to 2 % is below a fifth after about as long."""
         return math.nan if self._window is None else _WINDOWS_SECONDS[self._window]
 
     def observe(self, messages: int, seconds: float, silence_seconds: float, wall: float) -> None:
