@@ -179,7 +179,7 @@ class Rate:
 
     @property
     def window_seconds(self) -> float:
-        """How far back the ratio looks; NaN if unknown. A feed that drops to 2 % is below a fifth after about as long."""
+        """How far back the ratio looks, about as long as it takes to see a collapse; NaN if unknown."""
         return math.nan if self._window is None else _WINDOWS_SECONDS[self._window]
 
     def observe(self, messages: int, seconds: float, silence_seconds: float, wall: float) -> None:
