@@ -32,10 +32,10 @@ _COLUMNS: Final = (
     ("Topic", ""),
     ("State", ""),
     ("Age, of what is normal", ""),
-    ("Rate", "number"),
+    ("Rate, of usual", "number"),
     ("Last 15 minutes", "graph"),
     ("Messages", "number wide"),
-    ("Stale so far", "number wide"),
+    ("Time stale", "number wide"),
     ("Last message", "number wide"),
 )
 
@@ -245,7 +245,7 @@ def _limit(shown: TopicStatus) -> str:
 
 
 def _usual(shown: TopicStatus) -> str:
-    return "" if shown.rate_ratio is None else f"{shown.rate_ratio:.2f} \N{MULTIPLICATION SIGN} usual"
+    return "" if shown.rate_ratio is None else f"{round(100 * shown.rate_ratio):,} %"
 
 
 def _filled(age: float | None, limit: float | None) -> int:

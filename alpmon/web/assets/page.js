@@ -237,7 +237,7 @@ class Topic {
     text(fields.limit, topic.stale_after_seconds === null ? "" : `of ${duration(topic.stale_after_seconds)}`);
     const filled = topic.age_seconds !== null && topic.stale_after_seconds ? topic.age_seconds / topic.stale_after_seconds : 0;
     attribute(fields.bar, "width", `${Math.round(100 * Math.min(1, filled))}%`);
-    text(fields.usual, topic.rate_ratio === null ? "" : `${topic.rate_ratio.toFixed(2)} × usual`);
+    text(fields.usual, topic.rate_ratio === null ? "" : `${number(Math.round(100 * topic.rate_ratio))} %`);
     text(fields.messages, number(topic.messages));
     text(fields.stale, duration(topic.stale_seconds));
     text(fields.last, clock(topic.last_message_timestamp_seconds));
