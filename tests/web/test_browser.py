@@ -22,7 +22,7 @@ from alpmon.telemetry.state import ConnectionRecord, Monitor
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
 from tests.integration.harness import configuration, monitoring, target, until
-from tests.telemetry.records import STARTED_WALL, Clock, bring_up, connection, fresh_monitor
+from tests.telemetry.records import RULE, STARTED_WALL, Clock, bring_up, connection, fresh_monitor
 from tests.web.browser import Visitor, visiting
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def frozen_record() -> ConnectionRecord:
     assert trades.freshness is not None
     trades.freshness.message(NOW - 2.0)
     trades.messages, trades.last_message_wall = 1234, STARTED_WALL + 58.0
+    for slot in range(400):
+        trades.meter.rate.observe(5, 5.0, RULE.after, STARTED_WALL + 5.0 * slot)
     record.advertised_interval_seconds, record.advertised_timeout_seconds = 20.0, 30.0
     record.last_failure, record.last_failure_wall = "http_status: HTTP 503", STARTED_WALL - 60.0
     record.attempts = 3
@@ -165,6 +167,7 @@ async def test_the_script_draws_what_the_server_drew(visitor: Visitor) -> None:
         live = await visitor.open(url)
         await live.until_live()
         assert await live.page.title() == await bare.page.title()
+        assert "100 %" in await bare.page.get_by_role("row", name="trade.* live").inner_text()
         for place in ("#verdict", "#findings", "#targets"):
             assert _words(await live.page.locator(place).inner_html()) == _words(
                 await bare.page.locator(place).inner_html()
