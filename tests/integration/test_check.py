@@ -32,7 +32,7 @@ from alpmon.exchange.faults import (
 )
 from alpmon.probe.report import Report, schema
 from tests.integration.prometheus import free_port
-from tests.probe.probe_peers import frame, raw_server
+from tests.probe.probe_peers import frame, raw_server, tcp_server
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -162,11 +162,8 @@ async def test_a_server_that_never_shakes_hands_fails_at_tls() -> None:
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with tcp_server(silent) as port:
         assert_fails_at(await check(f"wss://127.0.0.1:{port}/ws", timeout=1.0), "tls", "no answer in time")
 
 
@@ -194,17 +191,12 @@ async def test_an_upgrade_that_drips_is_given_up() -> None:
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nX-Slow: ")
-        try:
-            while not writer.is_closing():
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(0.05)
-        except ConnectionError:
-            pass
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
 
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with tcp_server(drip) as port:
         assert_fails_at(await check(f"ws://127.0.0.1:{port}/ws", timeout=1.0), "upgrade", "no answer in time")
 
 

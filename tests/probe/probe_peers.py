@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -89,32 +90,43 @@ async def websocket_server(handle: Callable[[ServerConnection], Any]) -> AsyncIt
         yield server.sockets[0].getsockname()[1]
 
 
-@asynccontextmanager
-async def raw_server(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Any],
-) -> AsyncIterator[int]:
-    """A server that sends any bytes; `handle` is given the response to the client's upgrade request.
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
-    Leaving waits until every `handle` has returned.
-    """
+
+@asynccontextmanager
+async def tcp_server(answer: Answer, **options: Any) -> AsyncIterator[int]:
+    """A listener; gives its port. Leaving waits until every connection has been served and closed."""
     served: list[asyncio.Task[Any] | None] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append(asyncio.current_task())
-        with contextlib.suppress(ConnectionError):
-            request = (await reader.readuntil(b"\r\n\r\n")).decode()
-            key = next(line.split()[1] for line in request.splitlines() if line.lower().startswith("sec-websocket-key"))
-            response = (
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
-            ).encode()
-            await handle(reader, writer, response)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await answer(reader, writer)
         writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, **options)
     async with server, asyncio.timeout(30):
         yield server.sockets[0].getsockname()[1]
         await asyncio.gather(*(task for task in served if task is not None))
+
+
+def raw_server(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Any],
+) -> AbstractAsyncContextManager[int]:
+    """A server that sends any bytes; `handle` is given the response to the client's upgrade request."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = next(line.split()[1] for line in request.splitlines() if line.lower().startswith("sec-websocket-key"))
+        response = (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+        ).encode()
+        await handle(reader, writer, response)
+
+    return tcp_server(answer)
 
 
 def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:

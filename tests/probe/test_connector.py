@@ -25,9 +25,8 @@ from alpmon.probe import tls
 from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
 from alpmon.probe.failures import retry_after_seconds
 from alpmon.telemetry.state import FailureReason, Phase
-from tests.probe.probe_peers import Log, ended, frame, raw_server
+from tests.probe.probe_peers import Answer, Log, ended, frame, raw_server, tcp_server
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
@@ -55,23 +54,6 @@ def server_tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
-
-
-@asynccontextmanager
-async def tcp_server(answer: Answer, **options: Any) -> AsyncIterator[int]:
-    """A listener; leaving waits until every connection has been served."""
-    served: list[asyncio.Task[Any] | None] = []
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            await answer(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, **options)
-    async with server, asyncio.timeout(30):
-        yield server.sockets[0].getsockname()[1]
-        await asyncio.gather(*(task for task in served if task is not None))
 
 
 def says(response: bytes) -> Answer:
