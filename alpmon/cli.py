@@ -275,13 +275,14 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
     from alpmon.config import show as shown
     from alpmon.telemetry.tape import Tape, TapeError
 
+    source = None if config_file is None else lambda: _read(config_file, listen)
     size = part_size << 20
     try:
         tape = Tape(file, shown(config), __version__, time.monotonic(), time.time(), part_bytes=size, parts=parts)
     except TapeError as error:
         _refuse(str(error))
     try:
-        _run(service.run(config, tape=tape))
+        _run(service.run(config, tape=tape, source=source))
     finally:
         tape.close()
     if tape.failure:
@@ -302,11 +303,13 @@ def replay(file: Path, config_file: Path | None) -> None:
     """
     from alpmon.config import ConfigError, parse
     from alpmon.probe.replay import Replay, ReplayError
-    from alpmon.telemetry.tape import TapeError, header, read
+    from alpmon.telemetry.tape import TapeError
+    from alpmon.telemetry.untaped import read
 
+    judge_by = None if config_file is None else _load(config_file)
+    replay = Replay(click.echo, lambda config: parse(config, f"{file}, configuration", {}), judge_by)
     try:
-        config = parse(header(file).config, f"{file}, header", {}) if config_file is None else _load(config_file)
-        Replay(config, click.echo).run(read(file))
+        replay.run(read(file, lambda remark: click.echo(remark, err=True)))
     except (ConfigError, ReplayError, TapeError) as error:
         _refuse(str(error))
 

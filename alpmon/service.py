@@ -20,6 +20,7 @@ from alpmon import logs
 from alpmon.background import in_background
 from alpmon.config import ConfigError, show
 from alpmon.probe.supervisor import Supervisor
+from alpmon.probe.taped import learnt_by
 from alpmon.telemetry.history import keep
 from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.memory import Memory
@@ -71,6 +72,8 @@ class Service:
         self.monitor = Monitor(started_wall=time.time(), tape=tape)
         self.monitor.reload_success_wall = self.monitor.started_wall
         self.registry = CollectorRegistry()
+        if tape is not None:
+            tape.learning = lambda now, wall: learnt_by(self.monitor, now, wall)
         self._supervisor = Supervisor(config, self.monitor, rng or Random(), self._memory)
         self._exits = contextlib.AsyncExitStack()
         self.url = ""
@@ -155,7 +158,10 @@ class Service:
             return [f"{key}: cannot change while alpmon runs; restart it" for key in fixed]
         self.config = config
         logs.configure(config.log.level, config.log.format)
-        self._supervisor.change(config)
+        now = time.monotonic()
+        if self.monitor.tape is not None:
+            self.monitor.tape.reloaded(show(config), now, time.time())
+        self._supervisor.change(config, now)
         return []
 
     def _remember(self) -> None:

@@ -21,7 +21,7 @@ from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.reference import Reference, prepare
-from alpmon.probe.siblings import Group
+from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker, clear_session
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
@@ -46,6 +46,7 @@ class Line:
     group: int
     replica: int
     record: ConnectionRecord
+    tape: LineTape | None = None
     sibling: Sibling | None = None
     worker: Worker | None = None
     task: asyncio.Task[None] | None = None
@@ -120,13 +121,15 @@ class Fleet:
         if self._reference is not None:
             self._reference.cancel()
         for line in list(self._lines.values()):
+            if reason == RELOAD:
+                self._release(line, time.monotonic())
             self._end(line, reason)
         if self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
 
     # Changing
 
-    def change(self, target: Target) -> None:
+    def change(self, target: Target, now: float) -> None:
         """Hold another configuration of the same target; what has not changed is not touched.
 
         New topics are subscribed and old ones unsubscribed on the sessions that live. A change of anything but topics
@@ -137,24 +140,26 @@ class Fleet:
             getattr(before, key) != getattr(target, key) for key in type(target).model_fields if key not in LIVE_KEYS
         )
         wanted = self._wanted()
+        if before.redundancy != target.redundancy:
+            self._regroup()
         for key in [key for key in self._lines if key not in wanted]:
-            self._remove_line(key)
+            self._remove_line(key, now)
         for key, topics in wanted.items():
             line = self._lines.get(key)
             if line is None:
                 self._hold(self._add_line(key, topics))
             elif reconnect:
-                self._renew(line, topics)
+                self._renew(line, topics, now)
             else:
-                self._change_topics(line, topics)
+                self._change_topics(line, topics, now)
         if reconnect:
             self._refer()
 
-    def _renew(self, line: Line, topics: Sequence[str]) -> None:
+    def _renew(self, line: Line, topics: Sequence[str], now: float) -> None:
         """The same line with another configuration: its session ends, and a new worker begins."""
         ended = self._end(line, RELOAD)
-        fresh = Line(line.group, line.replica, line.record, line.sibling)
-        self._set_topics(fresh, topics)
+        fresh = Line(line.group, line.replica, line.record, line.tape, line.sibling)
+        self._set_topics(fresh, topics, now)
         self._lines[line.group, line.replica] = fresh
         fresh.task = asyncio.create_task(self._after(ended, fresh), name=self._name(fresh))
 
@@ -163,18 +168,18 @@ class Fleet:
             await asyncio.wait([ended])
         await self._keep(line)
 
-    def _change_topics(self, line: Line, topics: Sequence[str]) -> None:
+    def _change_topics(self, line: Line, topics: Sequence[str], now: float) -> None:
         held = line.topics
         gone, new = [t for t in held if t not in topics], [t for t in topics if t not in held]
         if line.worker is not None and gone:
             line.worker.remove(gone)
-        self._set_topics(line, topics)
+        self._set_topics(line, topics, now)
         if line.worker is not None and new:
             line.worker.add(new)
 
-    def _set_topics(self, line: Line, topics: Sequence[str]) -> None:
+    def _set_topics(self, line: Line, topics: Sequence[str], now: float) -> None:
         """Make the record hold these topics, those that stay with all that is known of them."""
-        held, now = line.record.topics, time.monotonic()
+        held = line.record.topics
         for topic in [topic for topic in line.topics if topic not in topics]:
             del held[topic]
         for topic in topics:
@@ -201,42 +206,68 @@ class Fleet:
         group, replica = key
         record = ConnectionRecord(f"{group}-{replica}", State.CONNECTING)
         record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
-        line = self._lines[key] = Line(group, replica, record)
+        tape = None if self.record.tape is None else LineTape(self.record.tape, self.target.name, record.label)
+        line = self._lines[key] = Line(group, replica, record, tape)
         for topic in topics:
             record.topics[topic] = self._topic(line, topic)
-        if self._authenticates(line):
-            record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
-        if self.target.redundancy > 1:
-            siblings = self._groups.setdefault(group, Group(self.target.redundancy))
-            line.sibling = siblings.join(replica, record)
+        self._set_private(line)
+        self._join(line)
         self._prepare(line)
         self._unattempted.add(key)
         self.record.connections[record.label] = record
         return line
 
-    def _remove_line(self, key: tuple[int, int]) -> None:
+    def _join(self, line: Line) -> None:
+        """Compare the line with the replicas of its group, if it has any."""
+        redundancy = self.target.redundancy
+        if line.replica < redundancy > 1:
+            line.sibling = self._groups.setdefault(line.group, Group(redundancy)).join(line.replica, line.record)
+        else:
+            line.sibling = None
+            alone(line.record)
+
+    def _regroup(self) -> None:
+        """Another number of replicas: they are compared anew."""
+        self._groups.clear()
+        for line in self._lines.values():
+            self._join(line)
+
+    def _remove_line(self, key: tuple[int, int], now: float) -> None:
         line = self._lines.pop(key)
+        self._release(line, now)
         self._end(line, RELOAD)
         if not any(group == line.group for group, _ in self._lines):
             self._groups.pop(line.group, None)
         self.record.connections.pop(line.record.label, None)
         self._was_attempted(key)
 
+    def _release(self, line: Line, now: float) -> None:
+        if line.tape is not None:
+            line.tape.released(now)
+
     def _topic(self, line: Line, topic: str) -> TopicRecord:
         """A topic that is new on a line, with what was learnt of it before."""
-        rule, now, tape = rule_of(self.target, topic), time.monotonic(), self.record.tape
-        if tape is None:
-            record = TopicRecord(topic, TopicFreshness(rule, now))
-        else:
-            taped = LineTape(tape, self.target.name, line.record.label)
-            record = TopicRecord(topic, TapedFreshness(taped, topic, rule, now))
-        if self._memory is not None:
-            self._memory.recall(self.target.name, record)
+        rule, now, tape = rule_of(self.target, topic), time.monotonic(), line.tape
+        freshness = TopicFreshness(rule, now) if tape is None else TapedFreshness(tape, topic, rule, now)
+        record = TopicRecord(topic, freshness)
+        learnt = None if self._memory is None else self._memory.recall(self.target.name, record)
+        if tape is not None and learnt is not None:
+            tape.learnt(topic, learnt.cadence, learnt.rate)
+        if line.sibling is not None:
+            line.sibling.joined(record)
         return record
 
     def _prepare(self, line: Line) -> None:
         if self.target.reference.url is not None:
             prepare(line.record, self.target.reference.interval)
+
+    def _set_private(self, line: Line) -> None:
+        """Make the record hold the private channels, or not; after a reload once the old session has ended."""
+        for channel in PRIVATE_CHANNELS:
+            if self._authenticates(line):
+                line.record.topics.setdefault(channel, TopicRecord(channel, None))
+            else:
+                line.record.topics.pop(channel, None)
 
     def _authenticates(self, line: Line) -> bool:
         """The private channels come over the first group only: once a replica is enough."""
@@ -280,6 +311,7 @@ class Fleet:
 
     def _worker(self, line: Line) -> Worker:
         target = self.target
+        self._set_private(line)
         return Worker(
             self.record,
             line.record,
@@ -291,6 +323,7 @@ class Fleet:
             overflow=lambda topics, limit: self._spill(line, topics, limit),
             attempted=lambda: self._was_attempted((line.group, line.replica)),
             sibling=line.sibling,
+            tape=line.tape,
         )
 
     def _log_of(self, line: Line) -> FilteringBoundLogger:

@@ -1,50 +1,40 @@
 """A recording told to the same core again: what would have been alerted, and when.
 
 Nothing here asks a clock, a socket or chance, so one recording and one configuration give one answer, byte for byte.
-What the connections did is as it was; how their topics are judged is up to the configuration.
+What the connections did is as it was, under the configuration that was in force; how their topics are judged is up to
+another one, if it is given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from alpmon.core.freshness import Source, TopicState
+from alpmon.core.freshness import Source
 from alpmon.core.session import IllegalMoveError, State
+from alpmon.probe.fleet import rule_of
 from alpmon.probe.replayed import ReplayedLine
+from alpmon.probe.siblings import Group, alone
+from alpmon.probe.telling import Teller, moment_of
 from alpmon.probe.worker import clear_session
-from alpmon.telemetry.entries import (
-    AnyEntry,
-    Asked,
-    Binary,
-    Disconnected,
-    Evidence,
-    Failed,
-    Header,
-    Held,
-    Learnt,
-    Lost,
-    Open,
-    Ping,
-    Pong,
-    Text,
-    Tick,
-)
+from alpmon.telemetry import entries
+from alpmon.telemetry.memory import restore
+from alpmon.telemetry.rates import read_rates
 from alpmon.telemetry.state import Monitor, SessionEnd, TargetRecord
 
 if TYPE_CHECKING:
-    from alpmon.config import Config
+    from collections.abc import Callable, Iterable
+
+    from alpmon.config import Config, Target
+    from alpmon.core.freshness import Rule
     from alpmon.probe.connection import ProbeConnection
+    from alpmon.telemetry.entries import AnyEntry
 
 LOOK_SECONDS: Final = 1.0
 """How often every topic is looked at where nothing is received; the times told are exact all the same."""
-
-_TROUBLE: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})
 
 
 class ReplayError(Exception):
@@ -55,35 +45,50 @@ class Replay:
     """Tells a recording to the core.
 
     Args:
-        config: how topics are judged; its targets are found by name.
         say: is given each line of the answer.
+        parse: reads a configuration that the recording holds.
+        judge_by: how topics are judged instead of what the recording holds; its targets are found by name.
 
     Attributes:
         monitor: what the monitor would have seen.
     """
 
-    def __init__(self, config: Config, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], parse: Callable[[str], Config], judge_by: Config | None) -> None:
         self.monitor = Monitor(started_wall=0.0)
-        self._config = {target.name: target for target in config.targets}
-        self._max_symbols = config.limits.max_symbols
         self._say = say
+        self._teller = Teller(say)
+        self._parse = parse
+        self._recorded: dict[str, Target] = {}
+        self._chosen = None if judge_by is None else {target.name: target for target in judge_by.targets}
+        self._max_symbols = 0
         self._lines: dict[str, ReplayedLine] = {}
-        self._learnt: dict[tuple[str, str], dict[str, Any]] = {}
+        self._released: list[ReplayedLine] = []
+        self._groups: dict[tuple[str, int], Group] = {}
+        self._learnt: dict[tuple[str, str], entries.Learnt] = {}
         self._next_look = -math.inf
-        self._now = self._wall = self._began = 0.0
-        self._header: Header | None = None
-        self._tellers: dict[type, Callable[[ReplayedLine, Any], None]] = {
-            Open: self._open,
-            Text: self._text,
-            Binary: lambda line, entry: line.intake.binary(entry.size, entry.now, entry.wall),
-            Ping: lambda line, entry: line.intake.protocol_ping(b"", entry.now, entry.wall, entry.answered),
-            Pong: lambda line, entry: line.intake.protocol_pong(entry.payload, entry.now, entry.wall),
-            Tick: lambda line, entry: line.intake.tick(entry.now, entry.wall),
-            Asked: self._asked,
-            Lost: lambda line, entry: line.intake.lost(entry.now),
-            Failed: self._failed,
-            Disconnected: self._disconnected,
-            Evidence: self._evidence,
+        self._now = self._wall = 0.0
+        self._header: entries.Header | None = None
+        self._of_all: dict[type, Callable[[Any], None]] = {
+            entries.Header: self._begins,
+            entries.Reloaded: self._reloaded,
+            entries.Held: self._held,
+            entries.Released: self._release,
+            entries.Learnt: self._learns,
+            entries.Judged: self._judge,
+        }
+        self._of_a_line: dict[type, Callable[[ReplayedLine, Any], None]] = {
+            entries.Open: self._open,
+            entries.Text: self._text,
+            entries.Binary: lambda line, entry: line.intake.binary(entry.size, entry.now, entry.wall),
+            entries.Ping: lambda line, entry: line.intake.protocol_ping(b"", entry.now, entry.wall, entry.answered),
+            entries.Pong: lambda line, entry: line.intake.protocol_pong(entry.payload, entry.now, entry.wall),
+            entries.Tick: lambda line, entry: line.intake.tick(entry.now, entry.wall),
+            entries.Asked: self._asked,
+            entries.Lost: lambda line, entry: line.intake.lost(entry.now),
+            entries.Failed: self._failed,
+            entries.Disconnected: self._disconnected,
+            entries.Evidence: self._evidence,
+            entries.Counted: self._counted,
         }
 
     def run(self, recording: Iterable[AnyEntry]) -> None:
@@ -96,7 +101,7 @@ class Replay:
             try:
                 self._tell(self._in_time(entry))
             except (IllegalMoveError, ValueError) as error:
-                raise ReplayError(f"the recording makes no sense at {_moment(entry.wall)}: {error}") from error
+                raise ReplayError(f"the recording makes no sense at {moment_of(entry.wall)}: {error}") from error
         self._look_at_all(self._now)
         self._sum_up()
 
@@ -107,100 +112,195 @@ class Replay:
         return entry
 
     def _tell(self, entry: AnyEntry) -> None:
-        if isinstance(entry, Header):
-            self._header = self._header or entry
-        while self._next_look <= entry.now:
-            if self._lines:
-                self._look_at_all(max(self._next_look, self._now))
-            self._next_look = entry.now if self._next_look == -math.inf else self._next_look
-            self._next_look += LOOK_SECONDS
-        self._now, self._wall = entry.now, entry.wall
-        self._began = self._began or entry.wall
-        if isinstance(entry, Header):
-            return
-        if isinstance(entry, Held):
-            self._held(entry)
-            return
-        if isinstance(entry, Learnt):
-            self._learnt[entry.line, entry.topic] = entry.snapshot
+        self._look_until(entry.now)
+        self._now = self._teller.now = entry.now
+        self._wall = self._teller.wall = entry.wall
+        teller = self._of_all.get(type(entry))
+        if teller is not None:
+            teller(entry)
             return
         line = self._lines.get(entry.line)
         if line is None:
             return  # A recording that lost the beginning of this connection.
-        self._look(line, entry.now)
+        self._teller.look(line, entry.now)
         line.connection.now = entry.now
-        self._tellers[type(entry)](line, entry)
-        self._look(line, entry.now)
+        self._of_a_line[type(entry)](line, entry)
+        self._teller.look(line, entry.now)
 
-    # What the recording tells
+    # What the recording tells of the whole
 
-    def _held(self, held: Held) -> None:
-        known = self._lines.get(held.line)
-        if known is not None:
-            clear_session(known.record, held.now)
-            known.begin(held)
-            return
+    def _begins(self, header: entries.Header) -> None:
+        if self._header is None:
+            self._header = header
+            self._take(self._parse(header.config))
+
+    def _reloaded(self, entry: entries.Reloaded) -> None:
+        """Judge and hold by another configuration; whose topics come and go is told by the lines that follow."""
+        self._look_at_all(entry.now)
+        before = self._recorded
+        self._take(self._parse(entry.config))
+        self._teller.report("", entry.now, "configuration reloaded")
+        for line in list(self._lines.values()):
+            if self._target_of(line) not in self._recorded:
+                self._release(entry, line)
+        for name in [name for name in self.monitor.targets if name not in self._recorded]:
+            del self.monitor.targets[name]
+        for name, target in self.monitor.targets.items():
+            target.url, target.max_symbols = self._recorded[name].url, self._max_symbols
+            if self._recorded[name].redundancy != before[name].redundancy:
+                self._regroup(name)
+        for line in self._lines.values():
+            self._judge_anew(line, entry.now)
+        self._look_at_all(entry.now)
+
+    def _take(self, config: Config) -> None:
+        self._recorded = {target.name: target for target in config.targets}
+        self._max_symbols = config.limits.max_symbols
+
+    def _judge_anew(self, line: ReplayedLine, now: float) -> None:
+        for topic, freshness in line.judged():
+            rule = self._rule(self._target_of(line), topic)
+            if topic in self._recorded[self._target_of(line)].topics and freshness.rule != rule:
+                freshness.judge_by(rule, now)
+
+    def _held(self, held: entries.Held) -> None:
+        line = self._lines.get(held.line)
         name = held.line.rpartition("/")[0]
-        config = self._config.get(name)
+        config = self._recorded.get(name)
         if config is None:
-            raise ReplayError(f"the recording holds a target {name!r}, and the configuration does not")
+            raise ValueError(f"no configuration of {name!r}")
+        if line is None:
+            line = self._lines[held.line] = self._new_line(held.line, name, config)
+        else:
+            clear_session(line.record, held.now)
+        line.begin(config, held)
+        self._recall(line)
+
+    def _new_line(self, line: str, name: str, config: Target) -> ReplayedLine:
         target = self.monitor.targets.get(name)
         if target is None:
             target = self.monitor.targets[name] = TargetRecord(name, config.url, max_symbols=self._max_symbols)
-        line = self._lines[held.line] = ReplayedLine(config, target, held)
-        self._recall(line, held)
+        new = ReplayedLine(line, target, lambda topic: self._rule(name, topic))
+        self._join(new)
+        return new
 
-    def _recall(self, line: ReplayedLine, entry: Held | Asked) -> None:
+    def _release(self, entry: AnyEntry, line: ReplayedLine | None = None) -> None:
+        line = line or self._lines.get(entry.line)
+        if line is None:
+            return  # Gone with its target.
+        self._teller.look(line, entry.now)
+        for _, freshness in line.judged():
+            freshness.down(entry.now)
+        del self._lines[line.name]
+        self._released.append(line)
+        name = self._target_of(line)
+        self.monitor.targets[name].connections.pop(line.record.label)
+        if not any(line.group == other.group for other in self._lines_of(name)):
+            self._groups.pop((name, line.group), None)
+        self._teller.report(line.name, entry.now, "no longer in the configuration")
+
+    def _learns(self, entry: entries.Learnt) -> None:
+        self._learnt[entry.line, entry.topic] = entry
+
+    def _recall(self, line: ReplayedLine) -> None:
         """Give topics that are new what the monitor knew of them, which was written down before."""
-        for topic, freshness in line.judged():
-            snapshot = self._learnt.pop((entry.line, topic), None)
-            if snapshot is not None:
+        for topic in line.record.topics.values():
+            learnt = self._learnt.pop((line.name, topic.topic), None)
+            if learnt is not None:
                 with suppress(ValueError):  # The monitor could make nothing of it either.
-                    freshness.restore(snapshot)
+                    restore(topic, learnt.cadence, learnt.rate)
 
-    def _open(self, line: ReplayedLine, entry: Open) -> None:
+    # Parallel connections
+
+    def _judge(self, entry: entries.Judged) -> None:
+        for group in self._groups.values():
+            group.judge(entry.now)
+        self._look_at_all(entry.now)
+
+    def _regroup(self, name: str) -> None:
+        for line in self._lines_of(name):
+            self._groups.pop((name, line.group), None)
+        for line in self._lines_of(name):
+            self._join(line)
+
+    def _join(self, line: ReplayedLine) -> None:
+        name = self._target_of(line)
+        redundancy = self._recorded[name].redundancy
+        line.sibling = None
+        if line.replica < redundancy > 1:
+            group = self._groups.setdefault((name, line.group), Group(redundancy))
+            line.sibling = group.join(line.replica, line.record)
+        else:
+            alone(line.record)
+
+    def _lines_of(self, target: str) -> list[ReplayedLine]:
+        return [line for line in self._lines.values() if self._target_of(line) == target]
+
+    def _target_of(self, line: ReplayedLine) -> str:
+        return line.name.rpartition("/")[0]
+
+    def _rule(self, target: str, topic: str) -> Rule:
+        chosen = self._recorded if self._chosen is None else self._chosen
+        if target not in chosen:
+            raise ReplayError(f"the recording holds a target {target!r}, and the configuration does not")
+        return rule_of(chosen[target], topic)
+
+    # What it tells of one connection
+
+    def _open(self, line: ReplayedLine, entry: entries.Open) -> None:
         self._retry(line)
         line.record.attempts += 1
         line.intake.opened(cast("ProbeConnection", line.connection), entry.now, entry.wall)
 
-    def _text(self, line: ReplayedLine, entry: Text) -> None:
+    def _text(self, line: ReplayedLine, entry: entries.Text) -> None:
         was_up = line.session.up
         line.intake.text(entry.payload, entry.now, entry.wall)
         if line.session.up and not was_up:
-            self._report(line, entry.now, f"welcomed, client id {line.record.client_id}")
+            self._teller.report(line.name, entry.now, f"welcomed, client id {line.record.client_id}")
 
-    def _asked(self, line: ReplayedLine, entry: Asked) -> None:
-        if entry.what == "add":
-            line.add(entry.topics, entry.now)
-            self._recall(line, entry)
-            outputs = line.session.add(entry.topics, entry.now)
-        elif entry.what == "remove":
-            outputs = line.session.remove(entry.topics, entry.now)
-            for topic in entry.topics:
-                line.record.topics.pop(topic, None)
-        else:
-            outputs = line.session.reauthenticate(entry.now)
+    def _asked(self, line: ReplayedLine, entry: entries.Asked) -> None:
+        match entry.what:
+            case "add":
+                line.add(entry.topics, entry.now)
+                self._recall(line)
+                if line.session.up:
+                    for topic in entry.topics:
+                        freshness = line.record.topics[topic].freshness
+                        if freshness is not None:
+                            freshness.up(entry.now)
+                outputs = line.session.add(entry.topics, entry.now)
+            case "remove":
+                if line.sibling is not None:
+                    line.sibling.left(entry.topics, entry.now)
+                outputs = line.session.remove(entry.topics, entry.now)
+                for topic in entry.topics:
+                    line.record.topics.pop(topic, None)
+            case _:
+                outputs = line.session.reauthenticate(entry.now)
+        if entry.topics:
+            line.intake.feed.forget_routes()
         line.intake.carry_out(outputs, entry.now, entry.wall)
 
-    def _failed(self, line: ReplayedLine, entry: Failed) -> None:
+    def _failed(self, line: ReplayedLine, entry: entries.Failed) -> None:
         record = line.record
         if line.session.state is not State.WELCOMING:
             self._retry(line)
             record.attempts += 1
         record.failures[entry.reason] += 1
-        self._report(line, entry.now, f"connection attempt failed: {entry.reason}: {entry.detail}")
+        self._teller.report(line.name, entry.now, f"connection attempt failed: {entry.reason}: {entry.detail}")
         self._end(line, entry)
 
-    def _disconnected(self, line: ReplayedLine, entry: Disconnected) -> None:
+    def _disconnected(self, line: ReplayedLine, entry: entries.Disconnected) -> None:
         record = line.record
         record.disconnects[entry.initiator, entry.code, entry.reason] += 1
         record.session_duration.observe(entry.now - line.session.welcomed_at)
         record.last_end = SessionEnd(entry.wall, entry.initiator, entry.code, entry.reason, entry.close_reason)
         words = f" ({entry.close_reason})" if entry.close_reason else ""
-        self._report(line, entry.now, f"disconnected by {entry.initiator}: {entry.code} {entry.reason}{words}")
+        how = f"disconnected by {entry.initiator}: {entry.code} {entry.reason}{words}"
+        self._teller.report(line.name, entry.now, how)
         self._end(line, entry)
 
-    def _end(self, line: ReplayedLine, entry: Failed | Disconnected) -> None:
+    def _end(self, line: ReplayedLine, entry: entries.Failed | entries.Disconnected) -> None:
         opened = line.session.state is not State.CONNECTING
         line.intake.carry_out(line.session.ended(entry.now), entry.now, entry.wall)
         if opened:
@@ -210,58 +310,38 @@ class Replay:
         if line.session.state is State.BACKOFF:
             line.intake.carry_out(line.session.retry(), self._now, self._wall)
 
-    def _evidence(self, line: ReplayedLine, entry: Evidence) -> None:
+    def _evidence(self, line: ReplayedLine, entry: entries.Evidence) -> None:
         topic = line.record.topics.get(entry.topic)
         if topic is not None and topic.freshness is not None:
-            topic.freshness.evidence(entry.now, entry.nothing_missed, Source(entry.source))
+            topic.freshness.evidence(entry.now, entry.nothing_missed, Source.REFERENCE)
+
+    def _counted(self, line: ReplayedLine, entry: entries.Counted) -> None:
+        read_rates(line.record, entry.now, entry.wall)
+        self._teller.look_at_rates(line, entry.now)
 
     # What is told of it
 
+    def _look_until(self, now: float) -> None:
+        while self._next_look <= now:
+            self._look_at_all(max(self._next_look, self._now))
+            self._next_look = now if self._next_look == -math.inf else self._next_look
+            self._next_look += LOOK_SECONDS
+
     def _look_at_all(self, now: float) -> None:
         for line in self._lines.values():
-            self._look(line, now)
-            self._look_at_feed(line, now)
-
-    def _look(self, line: ReplayedLine, now: float) -> None:
-        """Tell each topic that came into trouble or out of it, as of the moment when it did."""
-        for topic, freshness in line.judged():
-            state, before = freshness.state(now), line.states.get(topic, TopicState.DOWN)
-            if state is before:
-                continue
-            line.states[topic] = state
-            if state in _TROUBLE:
-                threshold = f", threshold {freshness.stale_after():.3f} s"
-                self._report(line, freshness.since(now), f"{topic}: {before} -> {state}{threshold}")
-            elif before in _TROUBLE:
-                self._report(line, now, f"{topic}: {before} -> {state}")
-
-    def _look_at_feed(self, line: ReplayedLine, now: float) -> None:
-        for channel, seen in line.record.channels.items():
-            for kind, count in seen.anomalies.items():
-                new = count - line.anomalies.get((channel, kind), 0)
-                if new:
-                    self._report(line, now, f"{channel}: {kind}, {new} more")
-                line.anomalies[channel, kind] = count
+            self._teller.look(line, now)
+            self._teller.look_at_feed(line)
+        self._teller.flush()
 
     def _sum_up(self) -> None:
+        header = self._header
+        if header is None:
+            return
         self._say("")
-        self._say(f"from {_moment(self._began)} to {_moment(self._wall)}")
-        for name, line in self._lines.items():
-            record = line.record
-            frames = record.data_frames + sum(record.frames.values())
-            self._say(
-                f"{name}: {frames} frames, {record.attempts} attempts, {sum(record.failures.values())} failures, "
-                f"{sum(record.disconnects.values())} disconnects"
-            )
-            for topic, freshness in line.judged():
-                episodes, seconds = freshness.episodes(self._now), freshness.stale_seconds(self._now)
-                if episodes:
-                    self._say(f"{name} {topic}: stale {episodes} times, {seconds:.3f} s in all")
-
-    def _report(self, line: ReplayedLine, now: float, words: str) -> None:
-        name = next(name for name, known in self._lines.items() if known is line)
-        self._say(f"{_moment(self._wall - (self._now - now))} {name} {words}")
-
-
-def _moment(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._say(f"{moment_of(header.wall)} to {moment_of(self._wall)}, recorded by alpmon {header.alpmon}")
+        chosen = "the recording's own configuration" if self._chosen is None else "the configuration given"
+        self._say(f"judged by {chosen}")
+        if header.part:
+            self._say("the recording's beginning was dropped: this is from its oldest part that is left")
+        for line in [*self._lines.values(), *self._released]:
+            self._teller.sum_up(line, self._now)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from logging import CRITICAL
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from alpmon.core.freshness import TopicFreshness, TopicState
+from alpmon.core.freshness import TopicFreshness
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import Session, State
 from alpmon.core.subscriptions import RequestOp
-from alpmon.probe.fleet import rule_of, settings_of
+from alpmon.probe.fleet import settings_of
 from alpmon.probe.intake import Intake
+from alpmon.probe.telling import Tales
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from alpmon.config import Target
+    from alpmon.core.freshness import Rule
+    from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.entries import Held
 
 _silent_log: Final = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
@@ -56,26 +60,48 @@ class _ReplayedIntake(Intake):
 
 
 class ReplayedLine:
-    """One connection of the recording, with all that the monitor would have for it."""
+    """One connection of the recording, with all that the monitor would have for it.
 
-    def __init__(self, config: Target, target: TargetRecord, held: Held) -> None:
-        label = held.line.rpartition("/")[2]
-        self.config = config
+    Args:
+        name: `TARGET/CONNECTION`.
+        target: where it is recorded.
+        rule: how a topic of it is judged.
+
+    Attributes:
+        record: what the monitor would have seen of it.
+        sibling: compares it with the others of its group; None where there are none.
+        tales: what was told of it.
+    """
+
+    session: Session
+    intake: Intake
+
+    def __init__(self, name: str, target: TargetRecord, rule: Callable[[str], Rule]) -> None:
+        self.name = name
+        label = name.rpartition("/")[2]
+        group, _, replica = label.partition("-")
+        self.group, self.replica = int(group), int(replica)
         self.record = ConnectionRecord(label, State.CONNECTING)
         self.record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
         self.connection = _NoConnection()
-        self.states: dict[str, TopicState] = {}
-        self.anomalies: dict[tuple[str, str], int] = {}
+        self.sibling: Sibling | None = None
+        self.tales = Tales()
         self._target = target
+        self._rule = rule
         target.connections[label] = self.record
-        self.add(held.topics, held.now)
-        if held.account:
-            self.record.topics.update({channel: TopicRecord(channel, None) for channel in PRIVATE_CHANNELS})
-        self.begin(held)
 
-    def begin(self, held: Held) -> None:
-        """A worker begins, the first or one after a bug."""
-        self.session = Session(settings_of(self.config), held.topics, authenticate=held.account)
+    def begin(self, config: Target, held: Held) -> None:
+        """A worker begins: the first, or one after a bug or a reload."""
+        topics = self.record.topics
+        for topic in [topic for topic, _ in self.judged() if topic not in held.topics]:
+            del topics[topic]
+        for channel in PRIVATE_CHANNELS:
+            if held.account:
+                topics.setdefault(channel, TopicRecord(channel, None))
+            else:
+                topics.pop(channel, None)
+        self.add(held.topics, held.now)
+        self.session = Session(settings_of(config), held.topics, authenticate=held.account)
         self.intake = _ReplayedIntake(
             self._target,
             self.record,
@@ -83,12 +109,17 @@ class ReplayedLine:
             _silent_log,
             token=lambda: "",
             overflow=_moved_elsewhere,
+            sibling=self.sibling,
         )
 
     def add(self, topics: Iterable[str], now: float) -> None:
         """These topics are judged from here on."""
         for topic in topics:
-            self.record.topics[topic] = TopicRecord(topic, TopicFreshness(rule_of(self.config, topic), now))
+            if topic not in self.record.topics:
+                record = TopicRecord(topic, TopicFreshness(self._rule(topic), now))
+                self.record.topics[topic] = record
+                if self.sibling is not None:
+                    self.sibling.joined(record)
 
     def judged(self) -> Iterator[tuple[str, TopicFreshness]]:
         """The topics that have a state."""

@@ -10,12 +10,14 @@ from alpmon.core.freshness import Source, TopicState
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
 from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.siblings import NEVER, Siblings, Timing, identity
+from alpmon.telemetry.entries import Judged
 from alpmon.telemetry.state import LAG_BUCKETS, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
+    from alpmon.telemetry.tape import Tape
 
 JUDGE_SECONDS: Final = 1.0
 """How often misses are judged and silences vouched for; a threshold below it may see stale what is only quiet."""
@@ -42,10 +44,16 @@ class Sibling:
         self._siblings = siblings
         self._number = number
         self._record = record
-        self._delay = record.delivery_delay = Histogram(LAG_BUCKETS)
+        self._delay = record.delivery_delay = record.delivery_delay or Histogram(LAG_BUCKETS)
         for topic in record.topics.values():
-            if topic.freshness is not None:
-                topic.standing = siblings.standing(number, topic.topic)
+            self.joined(topic)
+
+    def joined(self, topic: TopicRecord) -> None:
+        """A topic was added to the connection; private ones are compared with nothing."""
+        if topic.freshness is not None:
+            missed = 0 if topic.standing is None else topic.standing.missed
+            topic.standing = self._siblings.standing(self._number, topic.topic)
+            topic.standing.missed += missed
 
     def saw(self, event: Public | Private, payload: bytes | bytearray | memoryview, now: float) -> None:
         """A data frame arrived; private ones are sent to one connection only and compared with nothing."""
@@ -108,6 +116,13 @@ def _lively(topic: TopicRecord, now: float) -> float:
     return topic.standing.delivered if live and topic.standing is not None else NEVER
 
 
+def alone(record: ConnectionRecord) -> None:
+    """A connection has no siblings any more, and nothing that they alone can tell."""
+    record.delivery_delay = None
+    for topic in record.topics.values():
+        topic.standing = None
+
+
 class Group:
     """The connections that carry one topic group.
 
@@ -133,9 +148,12 @@ class Group:
             sibling.judge(now)
 
 
-async def judge_all(groups: Callable[[], Iterable[Group]]) -> None:
+async def judge_all(groups: Callable[[], Sequence[Group]], tape: Tape | None = None) -> None:
     """Judge every group that there is, again and again; never ends of itself."""
     while True:
         await asyncio.sleep(JUDGE_SECONDS)
-        for group in groups():
-            group.judge(time.monotonic())
+        now, judged = time.monotonic(), groups()
+        if tape is not None and judged:
+            tape.write(Judged(now=now, wall=time.time()))
+        for group in judged:
+            group.judge(now)

@@ -44,13 +44,13 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin to connect."""
-        self._judging = in_background("siblings", lambda: judge_all(self._groups))
+        self._judging = in_background("siblings", lambda: judge_all(self._groups, self._monitor.tape))
         for fleet in self._fleets.values():
             fleet.start()
         self._note_attempts()
 
-    def change(self, config: Config) -> None:
-        """Hold another configuration; what has not changed is not touched."""
+    def change(self, config: Config, now: float) -> None:
+        """Hold another configuration from now on, monotonic seconds; what has not changed is not touched."""
         self._config = config
         wanted = {target.name: target for target in config.targets}
         for name in [name for name in self._fleets if name not in wanted]:
@@ -62,7 +62,7 @@ class Supervisor:
                 continue
             fleet.record.url, fleet.record.max_symbols = target.url, config.limits.max_symbols
             if fleet.target != target:
-                fleet.change(target)
+                fleet.change(target, now)
 
     async def stop(self) -> None:
         """Close every session with 1001; done within two seconds, whatever the peers do."""

@@ -19,12 +19,12 @@ from alpmon.probe.intake import Intake
 from alpmon.telemetry import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from alpmon.core.cadence import Cadence
     from alpmon.core.freshness import Rule
     from alpmon.probe.connection import ProbeConnection
-    from alpmon.telemetry.state import SessionEnd
+    from alpmon.telemetry.state import Monitor, SessionEnd
     from alpmon.telemetry.tape import Tape
 
 _PUBLIC_HEADS: Final = frozenset({b'["t",', b'["tk"', b'["p",', b'["d",', b'["r",'})
@@ -40,21 +40,27 @@ _SETTLING: Final = (State.CONNECTING, State.WELCOMING, State.SUBSCRIBING)
 
 
 class LineTape:
-    """One connection's part of the tape."""
+    """One connection's part of the tape, over all its sessions."""
 
     def __init__(self, tape: Tape, target: str, connection: str) -> None:
         self._tape = tape
         self._line = f"{target}/{connection}"
         self._account = False
+        self._released = False
 
     def held(self, topics: Sequence[str], *, account: bool) -> None:
         """A worker begins with these topics, and the private channels or not."""
         self._account = account
         self._write(entries.Held, time.monotonic(), time.time(), True, topics=tuple(topics), account=account)
 
-    def opened(self, now: float, wall: float) -> None:
-        """The upgrade is done."""
-        self._write(entries.Open, now, wall, True)
+    def released(self, now: float) -> None:
+        """The configuration holds the connection no more: what its session still does is not written."""
+        self._write(entries.Released, now, time.time(), True)
+        self._released = True
+
+    def opened(self, topics: Sequence[str], now: float, wall: float) -> None:
+        """The upgrade is done, for a session that is to carry these topics."""
+        self._write(entries.Open, now, wall, True, topics=tuple(topics))
 
     def text(
         self, payload: bytes | bytearray | memoryview, now: float, wall: float, *, secret: str, settling: bool
@@ -64,7 +70,7 @@ class LineTape:
         establishing = False
         if shown[:5] not in _PUBLIC_HEADS:
             event = protocol.decode(shown)
-            establishing = settling and isinstance(event, protocol.Welcome | protocol.Ack | protocol.Error)
+            establishing = _establishes(event, settling=settling)
             shown = _without_account(shown, event, account=self._account)
             if secret:
                 shown = shown.replace(secret.encode(), b"***")
@@ -92,7 +98,7 @@ class LineTape:
 
     def asked(self, what: str, now: float, topics: Sequence[str] = ()) -> None:
         """The session was asked for something."""
-        self._write(entries.Asked, now, time.time(), what=what, topics=tuple(topics))
+        self._write(entries.Asked, now, time.time(), bool(topics), what=what, topics=tuple(topics))
 
     def lost(self, now: float) -> None:
         """The socket is gone."""
@@ -107,19 +113,26 @@ class LineTape:
         how = {"initiator": end.initiator, "code": end.code, "reason": end.reason, "close_reason": end.close_reason}
         self._write(entries.Disconnected, now, end.wall, True, **how)
 
-    def learnt(self, topic: str, snapshot: Mapping[str, object]) -> None:
-        """A topic's freshness was given what it had learnt before."""
-        self._write(entries.Learnt, time.monotonic(), time.time(), topic=topic, snapshot=dict(snapshot))
+    def learnt(self, topic: str, cadence: Mapping[str, Any] | None, rate: Mapping[str, Any] | None) -> None:
+        """A topic was given what it had learnt before."""
+        self._write(entries.Learnt, time.monotonic(), time.time(), topic=topic, cadence=cadence, rate=rate)
 
-    def evidence(self, topic: str, source: Source, nothing_missed: bool | None, now: float) -> None:
-        """A source said something of a topic's silence."""
-        said: dict[str, Any] = {"topic": topic, "source": source, "nothing_missed": nothing_missed}
-        self._write(entries.Evidence, now, time.time(), **said)
+    def evidence(self, topic: str, nothing_missed: bool | None, now: float) -> None:
+        """REST said something of a topic's silence."""
+        self._write(entries.Evidence, now, time.time(), topic=topic, nothing_missed=nothing_missed)
 
     def _write(
         self, kind: Callable[..., entries.AnyEntry], now: float, wall: float, establishing: bool = False, **more: Any
     ) -> None:
-        self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
+        if not self._released:
+            self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
+
+
+def _establishes(event: protocol.Event, *, settling: bool) -> bool:
+    """Whether a frame has a part in what the session carries; the acknowledgement of a probe has none."""
+    if isinstance(event, protocol.Ack) and event.operation is protocol.Operation.UNSUBSCRIBE:
+        return True
+    return settling and isinstance(event, protocol.Welcome | protocol.Ack | protocol.Error)
 
 
 def _without_account(payload: bytes, event: protocol.Event, *, account: bool) -> bytes:
@@ -166,7 +179,7 @@ class TapedIntake(Intake):
 
     def opened(self, connection: ProbeConnection, now: float, wall: float) -> None:
         """As an intake does."""
-        self._tape.opened(now, wall)
+        self._tape.opened(self.session.topics, now, wall)
         super().opened(connection, now, wall)
 
     def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float) -> None:
@@ -202,10 +215,7 @@ class TapedIntake(Intake):
 
 
 class TapedFreshness(TopicFreshness):
-    """A topic's freshness that writes down what it is told but by frames: what it had learnt, what others say.
-
-    What others only repeat is written once.
-    """
+    """A topic's freshness that writes down what REST says of it; once, however often that is repeated."""
 
     __slots__ = ("_said", "_tape", "_topic")
 
@@ -213,17 +223,26 @@ class TapedFreshness(TopicFreshness):
         super().__init__(rule, now, cadence)
         self._tape = tape
         self._topic = topic
-        self._said: dict[Source, tuple[float, bool | None]] = {}
-
-    def restore(self, snapshot: Mapping[str, object]) -> None:
-        """As freshness does."""
-        self._tape.learnt(self._topic, snapshot)
-        super().restore(snapshot)
+        self._said: tuple[float, bool | None] | None = None
 
     def evidence(self, now: float, nothing_missed: bool | None, source: Source = Source.SIBLINGS) -> None:
         """As freshness does."""
         said = self._seed, nothing_missed
-        if self._said.get(source) != said:
-            self._said[source] = said
-            self._tape.evidence(self._topic, source, nothing_missed, now)
+        if source is Source.REFERENCE and self._said != said:
+            self._said = said
+            self._tape.evidence(self._topic, nothing_missed, now)
         super().evidence(now, nothing_missed, source)
+
+
+def learnt_by(monitor: Monitor, now: float, wall: float) -> Iterator[entries.Learnt]:
+    """What every topic has learnt, for a part of the tape that may be read without those before it."""
+    for target in monitor.targets.values():
+        for record in target.connections.values():
+            for topic in record.topics.values():
+                cadence = None if topic.freshness is None else topic.freshness.snapshot()
+                rate = topic.meter.rate.snapshot()
+                if cadence is not None or rate is not None:
+                    line = f"{target.name}/{record.label}"
+                    yield entries.Learnt(
+                        now=now, wall=wall, line=line, again=True, topic=topic.topic, cadence=cadence, rate=rate
+                    )

@@ -14,7 +14,7 @@ from alpmon.logs import Bounded
 from alpmon.probe.auth import AuthError
 from alpmon.probe.connector import ConnectFailed, connect
 from alpmon.probe.intake import GOING_AWAY, Intake
-from alpmon.probe.taped import LineTape, TapedIntake, TapedSession
+from alpmon.probe.taped import TapedIntake, TapedSession
 from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alpmon.probe.connection import CloseFacts
     from alpmon.probe.connector import Connected, ConnectRequest
     from alpmon.probe.siblings import Sibling
+    from alpmon.probe.taped import LineTape
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
 SHUTDOWN: Final = "shutdown"
@@ -51,6 +52,7 @@ class Worker:
         overflow: told about topics that the server had no room for, and the limit learnt.
         attempted: called after each attempt, good or bad.
         sibling: compares the connection with its siblings; None where it has none.
+        tape: where what the connection goes through is written, if it shall be.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Worker:
         overflow: Callable[[Sequence[str], int], None],
         attempted: Callable[[], None],
         sibling: Sibling | None = None,
+        tape: LineTape | None = None,
     ) -> None:
         topics = [topic.topic for topic in record.topics.values() if topic.freshness is not None]
-        self._tape = None if target.tape is None else LineTape(target.tape, target.name, record.label)
-        taped_session = Session if self._tape is None else partial(TapedSession, self._tape)
+        self._tape = tape
+        taped_session = Session if tape is None else partial(TapedSession, tape)
         self.session = taped_session(settings, topics, authenticate=token is not None)
         self._record = record
         self._request = request
@@ -79,7 +82,7 @@ class Worker:
         self._token = ""
         self._attempted = attempted
         self._sibling = sibling
-        taped_intake = Intake if self._tape is None else partial(TapedIntake, self._tape)
+        taped_intake = Intake if tape is None else partial(TapedIntake, tape)
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )

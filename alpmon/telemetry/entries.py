@@ -36,8 +36,20 @@ class Held(Entry, frozen=True, kw_only=True, tag="held"):
     account: bool = False
 
 
+class Released(Entry, frozen=True, kw_only=True, tag="released"):
+    """A reload took the connection out of the configuration; what its session still does is nobody's business."""
+
+
+class Reloaded(Entry, frozen=True, kw_only=True, tag="reloaded"):
+    """Another configuration is in force from here on, for every connection; YAML, without secrets."""
+
+    config: str
+
+
 class Open(Entry, frozen=True, kw_only=True, tag="open"):
-    """The upgrade is done."""
+    """The upgrade is done; `topics` are what the session is to carry."""
+
+    topics: tuple[str, ...] = ()
 
 
 class Text(Entry, frozen=True, kw_only=True, tag="text"):
@@ -103,20 +115,53 @@ class Disconnected(Entry, frozen=True, kw_only=True, tag="disconnected"):
 
 
 class Learnt(Entry, frozen=True, kw_only=True, tag="learnt"):
-    """What a topic's freshness was given of what it had learnt before."""
+    """What a topic was given of what it had learnt before, or had learnt when a part began."""
 
     topic: str
-    snapshot: dict[str, Any]
+    cadence: dict[str, Any] | None = None
+    rate: dict[str, Any] | None = None
 
 
 class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
-    """What a source says of a topic's silence: nothing missed, something missed, or null for no knowledge."""
+    """What REST says of a topic's silence: nothing missed, something missed, or null for no knowledge."""
 
     topic: str
-    source: str
     nothing_missed: bool | None
 
 
+class Counted(Entry, frozen=True, kw_only=True, tag="counted"):
+    """The rates of the connection's topics were read."""
+
+
+class Judged(Entry, frozen=True, kw_only=True, tag="judged"):
+    """Parallel connections were compared, all that there are."""
+
+
 AnyEntry: TypeAlias = (
-    Header | Held | Open | Text | Binary | Ping | Pong | Tick | Asked | Lost | Failed | Disconnected | Learnt | Evidence
+    Header
+    | Held
+    | Released
+    | Reloaded
+    | Open
+    | Text
+    | Binary
+    | Ping
+    | Pong
+    | Tick
+    | Asked
+    | Lost
+    | Failed
+    | Disconnected
+    | Learnt
+    | Evidence
+    | Counted
+    | Judged
 )
+
+
+class Foreign(Struct, frozen=True, kw_only=True):
+    """A line of a kind that only a newer version knows."""
+
+    event: str
+    now: float
+    wall: float

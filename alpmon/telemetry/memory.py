@@ -12,6 +12,7 @@ from alpmon.telemetry import statefile
 from alpmon.telemetry.statefile import Learning, Learnt, StateFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from alpmon.telemetry.state import Monitor, TopicRecord
@@ -56,18 +57,16 @@ class Memory:
         else:
             self._log.warning("state file is no use and was set aside", why=why, set_aside=str(aside))
 
-    def recall(self, target: str, topic: TopicRecord) -> None:
-        """Give a topic that was just set up what is known of it."""
+    def recall(self, target: str, topic: TopicRecord) -> Learnt | None:
+        """Give a topic that was just set up what is known of it; returns that."""
         learnt = self._learning.get(target, {}).get(topic.topic)
-        if learnt is None or topic.freshness is None:
-            return
+        if learnt is None:
+            return None
         try:
-            if learnt.cadence is not None:
-                topic.freshness.restore(learnt.cadence)
-            if learnt.rate is not None:
-                topic.meter.rate.restore(learnt.rate)
+            restore(topic, learnt.cadence, learnt.rate)
         except ValueError as error:
             self._log.warning("what was saved of a topic is no use", target=target, topic=topic.topic, why=str(error))
+        return learnt
 
     async def keep(self, monitor: Monitor, interval: float = SAVE_SECONDS) -> None:
         """Write the file every `interval` seconds until cancelled."""
@@ -94,6 +93,20 @@ class Memory:
             self._failing = True
         else:
             self._failing = False
+
+
+def restore(topic: TopicRecord, cadence: Mapping[str, object] | None, rate: Mapping[str, object] | None) -> None:
+    """Give a topic what was learnt before; None for nothing.
+
+    Raises:
+        ValueError: one of them is no use; what comes before it was taken.
+    """
+    if topic.freshness is None:
+        return
+    if cadence is not None:
+        topic.freshness.restore(cadence)
+    if rate is not None:
+        topic.meter.rate.restore(rate)
 
 
 async def _gather(monitor: Monitor) -> Learning:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
 from alpmon.core.rates import SLOT_SECONDS, Rate
+from alpmon.telemetry.entries import Counted
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, Monitor, TopicRecord
@@ -64,7 +65,10 @@ async def watch_rates(monitor: Monitor, interval: float = SLOT_SECONDS) -> None:
         await asyncio.sleep(interval)
         for target in list(monitor.targets.values()):
             for record in list(target.connections.values()):
-                read_rates(record, time.monotonic(), time.time())
+                now, wall = time.monotonic(), time.time()
+                if target.tape is not None:
+                    target.tape.write(Counted(now=now, wall=wall, line=f"{target.name}/{record.label}"))
+                read_rates(record, now, wall)
                 await asyncio.sleep(0)
 
 

@@ -1,35 +1,46 @@
 """Everything that connections receive, as JSON lines in a file: what `alpmon record` writes and `alpmon replay` reads.
 
 One object a line, as in `entries`. A full file is renamed to FILE.1, the one before to FILE.2 and so on; every
-part begins with a header and with how the connections that are up got there (`again`), so that it can be read alone.
+part begins with a header, with what was learnt by then and with how the connections that are up got there (`again`),
+so that it can be read alone. `untaped` reads.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 import msgspec
 
-from alpmon.telemetry.entries import AnyEntry, Disconnected, Failed, Header, Held
+from alpmon.telemetry.entries import (
+    AnyEntry,
+    Asked,
+    Disconnected,
+    Failed,
+    Header,
+    Held,
+    Learnt,
+    Open,
+    Released,
+    Reloaded,
+)
 
 FORMAT: Final = 1
 DEFAULT_PART_BYTES: Final = 64 << 20
 DEFAULT_PARTS: Final = 8
 FLUSH_SECONDS: Final = 1.0
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_ESTABLISHING: Final = 256
 """Requests and answers of one session that a later part repeats; far over what twenty topics need."""
 _CHECK_EVERY_LINES: Final = 64
 
-
-_decoder: Final = msgspec.json.Decoder(AnyEntry)
 _encoder: Final = msgspec.json.Encoder()
+
+Learning: TypeAlias = Callable[[float, float], Iterable[Learnt]]
+"""What is learnt by now: `(monotonic, wall)`."""
 
 
 class TapeError(Exception):
@@ -48,6 +59,10 @@ class Tape:
         part_bytes: A part is full from here on, as it lies on the disk.
         parts: How many files there may be in all.
 
+    Attributes:
+        failure: Why nothing is written any more; empty while all is well.
+        learning: Asked when a part begins but for the first, which is told by whoever recalls.
+
     Raises:
         TapeError: the file cannot be written.
     """
@@ -64,6 +79,7 @@ class Tape:
         parts: int = DEFAULT_PARTS,
     ) -> None:
         self.failure: str = ""
+        self.learning: Learning | None = None
         self._path = path
         self._header = Header(now=now, wall=wall, format=FORMAT, alpmon=version, run=wall, part=0, config=config)
         self._part_bytes = part_bytes
@@ -98,6 +114,11 @@ class Tape:
         except OSError as error:
             self.failure = f"cannot write {self._path}: {error.strerror or error}"
 
+    def reloaded(self, config: str, now: float, wall: float) -> None:
+        """Another configuration is in force from here on, YAML without secrets; later parts begin with it."""
+        self._header = msgspec.structs.replace(self._header, config=config)
+        self.write(Reloaded(now=now, wall=wall, config=config))
+
     def close(self) -> None:
         """Finish the file."""
         try:
@@ -108,10 +129,14 @@ class Tape:
     def _establish(self, entry: AnyEntry) -> None:
         lines = self._established.setdefault(entry.line, [])
         match entry:
+            case Released():
+                del self._established[entry.line]
             case Held():
                 lines[:] = [entry]
+            case Open() if lines:
+                lines[:] = [msgspec.structs.replace(lines[0], topics=entry.topics), entry]
             case Failed() | Disconnected():
-                del lines[1:]
+                lines[1:] = [line for line in lines if isinstance(line, Asked)]
             case _ if len(lines) < _MAX_ESTABLISHING:
                 lines.append(entry)
 
@@ -136,6 +161,9 @@ class Tape:
         self._close()
         self._header = msgspec.structs.replace(self._header, now=last.now, wall=last.wall, part=self._header.part + 1)
         self._open()
+        if self.learning is not None:
+            for learnt in self.learning(last.now, last.wall):
+                self._put(learnt)
         for lines in self._established.values():
             for entry in lines:
                 self._put(msgspec.structs.replace(entry, again=True))
@@ -155,61 +183,3 @@ def _compressed(raw: IO[bytes]) -> gzip.GzipFile:
 def part_of(path: Path, number: int) -> Path:
     """The file of a part, counted from the newest, which is 0."""
     return path.with_name(f"{path.name}.{number}") if number else path
-
-
-def read(path: Path) -> Iterator[AnyEntry]:
-    """The lines of a recording from its oldest part on, each part's header among them.
-
-    What a part repeats of those before it is left out where they were read. A last line that was cut off, as by a
-    crash, ends its part.
-
-    Raises:
-        TapeError: a file cannot be read, or is no recording.
-    """
-    run = header(path).run
-    paths = [path]
-    for number in range(1, 10_000):
-        older = part_of(path, number)
-        if not older.exists() or header(older).run != run:
-            break
-        paths.insert(0, older)
-    for position, part in enumerate(paths):
-        yield from (entry for entry in _entries(part) if not (entry.again and position))
-
-
-def header(path: Path) -> Header:
-    """The first line of a recording's newest part.
-
-    Raises:
-        TapeError: the file cannot be read, or is no recording.
-    """
-    first = next(_entries(path), None)
-    if not isinstance(first, Header):
-        raise TapeError(f"{path} is no recording of alpmon's")
-    if first.format != FORMAT:
-        raise TapeError(f"{path} is a recording of format {first.format}; this alpmon reads format {FORMAT}")
-    return first
-
-
-def _entries(path: Path) -> Iterator[AnyEntry]:
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if packed else raw as lines:
-                yield from _decoded(path, lines)
-    except (OSError, zlib.error) as error:
-        raise TapeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _decoded(path: Path, lines: IO[bytes] | gzip.GzipFile) -> Iterator[AnyEntry]:
-    try:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield _decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise TapeError(f"{path}:{number}: {error}") from error
-    except EOFError:
-        return

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Open, Text
-from alpmon.telemetry.tape import Tape, TapeError, header, read
+from alpmon.telemetry.tape import Tape, TapeError
+from alpmon.telemetry.untaped import header, read
 
 LINE = "alp/0-0"
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -69,7 +70,7 @@ def test_parts_are_bounded_and_read_as_one(tmp_path: Path, name: str) -> None:
     writer = tape(path, part_bytes=2000, parts=3)
     entries: list[AnyEntry] = [
         Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*",)),
-        Open(now=2.0, wall=101.0, line=LINE),
+        Open(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*")),
     ]
     for entry in entries:
         writer.write(entry, establishing=True)
@@ -82,8 +83,8 @@ def test_parts_are_bounded_and_read_as_one(tmp_path: Path, name: str) -> None:
     assert isinstance(first, Header)
     assert first.part > 0
     assert rest[:2] == [
-        Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*",), again=True),
-        Open(now=2.0, wall=101.0, line=LINE, again=True),
+        Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*"), again=True),
+        Open(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*"), again=True),
     ]
     times = [entry.now for entry in rest[2:] if isinstance(entry, Text)]
     assert times == [times[0] + step for step in range(len(times))]

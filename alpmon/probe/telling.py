@@ -1,0 +1,156 @@
+"""What a replay says: each trouble as of the moment when it came and went, and a table at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf, nan
+from typing import TYPE_CHECKING, Final
+
+from alpmon.core.freshness import TopicState
+from alpmon.telemetry.troubles import THIN_RATIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alpmon.core.freshness import TopicFreshness
+    from alpmon.probe.replayed import ReplayedLine
+    from alpmon.telemetry.state import TopicRecord
+
+_TOLD: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})
+_COLUMNS: Final = ("messages", "longest silence", "threshold", "times stale", "time stale", "time thin", "missed")
+
+
+@dataclass(slots=True)
+class _Tale:
+    """What was told of one topic; times are monotonic seconds."""
+
+    state: TopicState = TopicState.DOWN
+    since: float = nan
+    longest_silence: float = 0.0
+    thin_since: float = inf
+    thin_seconds: float = 0.0
+    missed: int = 0
+
+
+@dataclass(slots=True)
+class Tales:
+    """What was told of one connection."""
+
+    topics: dict[str, _Tale] = field(default_factory=dict)
+    anomalies: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Teller:
+    """Looks at connections when it is told to, and says what is new, in the order in which it happened.
+
+    Args:
+        say: is given each line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._untold: list[tuple[float, str]] = []
+        self.now = self.wall = 0.0
+
+    def report(self, name: str, now: float, words: str) -> None:
+        """Something happened at `now`, which is past; told by `flush`."""
+        moment = moment_of(self.wall - (self.now - now))
+        self._untold.append((now, f"{moment} {name} {words}" if name else f"{moment} {words}"))
+
+    def flush(self) -> None:
+        """Tell what is reported, the oldest first; nothing older may come after."""
+        for _, words in sorted(self._untold, key=lambda each: each[0]):
+            self._say(words)
+        self._untold.clear()
+
+    def look(self, line: ReplayedLine, now: float) -> None:
+        """Tell each topic that came into trouble or out of it, as of the moment when it did."""
+        for topic, freshness in line.judged():
+            tale = line.tales.topics.setdefault(topic, _Tale())
+            tale.longest_silence = max(tale.longest_silence, freshness.age(now))
+            state = freshness.state(now)
+            if state is not tale.state:
+                self._turned(line.name, topic, tale, freshness, state, now)
+
+    def look_at_feed(self, line: ReplayedLine) -> None:
+        """Tell what the feed's own sanity found, and what was missed, since the last look."""
+        for channel, seen in line.record.channels.items():
+            for kind, count in seen.anomalies.items():
+                new = count - line.tales.anomalies.get((channel, kind), 0)
+                if new:
+                    self.report(line.name, self.now, f"{channel}: {kind}, {new} more")
+                line.tales.anomalies[channel, kind] = count
+        for topic in line.record.topics.values():
+            if topic.standing is not None:
+                tale = line.tales.topics.setdefault(topic.topic, _Tale())
+                new, tale.missed = topic.standing.missed - tale.missed, topic.standing.missed
+                if new:
+                    self.report(line.name, self.now, f"{topic.topic}: missed {new} more that a sibling received")
+
+    def look_at_rates(self, line: ReplayedLine, now: float) -> None:
+        """Tell each topic that went thin or is no longer, now that its rate was read."""
+        for topic in line.record.topics.values():
+            if topic.freshness is None:
+                continue
+            tale, ratio = line.tales.topics.setdefault(topic.topic, _Tale()), topic.meter.rate.ratio
+            is_thin = ratio < THIN_RATIO and topic.freshness.state(now) is TopicState.LIVE
+            if is_thin and tale.thin_since == inf:
+                tale.thin_since = now
+                self.report(line.name, now, f"{topic.topic}: thin, {ratio:.3f} of its usual rate")
+            elif not is_thin and tale.thin_since < inf:
+                self.report(line.name, now, f"{topic.topic}: no longer thin after {now - tale.thin_since:.3f} s")
+                tale.thin_seconds += now - tale.thin_since
+                tale.thin_since = inf
+
+    def sum_up(self, line: ReplayedLine, now: float) -> None:
+        """A table of one connection, as of `now`."""
+        record = line.record
+        frames = record.data_frames + sum(record.frames.values())
+        attempts, failures, ends = record.attempts, record.failures.total(), record.disconnects.total()
+        self._say("")
+        self._say(f"{line.name}: {frames} frames, attempts: {attempts}, failed: {failures}, disconnects: {ends}")
+        rows: list[tuple[str, ...]] = [("", *_COLUMNS)]
+        rows += [self._row(line, topic, now) for topic in record.topics.values()]
+        self._say_table(rows)
+
+    def _turned(
+        self, name: str, topic: str, tale: _Tale, freshness: TopicFreshness, state: TopicState, now: float
+    ) -> None:
+        since = freshness.since(now) if state in _TOLD else now
+        words = f"{topic}: {tale.state} -> {state}"
+        if tale.state in _TOLD:
+            words += f" after {since - tale.since:.3f} s"
+        if state in (TopicState.STALE, TopicState.QUIET):
+            words += f", threshold {freshness.stale_after():.3f} s"
+        if state in _TOLD or tale.state in _TOLD:
+            self.report(name, since, words)
+        tale.state, tale.since = state, since
+
+    def _row(self, line: ReplayedLine, topic: TopicRecord, now: float) -> tuple[str, ...]:
+        freshness = topic.freshness
+        if freshness is None:
+            return (topic.topic, str(topic.messages), *["-"] * (len(_COLUMNS) - 1))
+        tale = line.tales.topics.setdefault(topic.topic, _Tale())
+        thin = tale.thin_seconds + max(0.0, now - tale.thin_since)
+        return (
+            topic.topic,
+            str(topic.messages),
+            f"{tale.longest_silence:.3f} s",
+            f"{freshness.stale_after():.3f} s",
+            str(freshness.episodes(now)),
+            f"{freshness.stale_seconds(now):.3f} s",
+            f"{thin:.3f} s",
+            "-" if topic.standing is None else str(topic.standing.missed),
+        )
+
+    def _say_table(self, rows: list[tuple[str, ...]]) -> None:
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) + 1)]
+        for first, *rest in rows:
+            cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+            self._say("  " + "  ".join(cells))
+
+
+def moment_of(wall: float) -> str:
+    """Unix seconds as UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
