@@ -121,13 +121,16 @@ class Fleet:
         if self._reference is not None:
             self._reference.cancel()
         for line in list(self._lines.values()):
-            if reason == RELOAD:
-                self._release(line, time.monotonic())
             self._end(line, reason)
         if self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
 
     # Changing
+
+    def release(self, now: float) -> None:
+        """The configuration holds the target no more: what its sessions still do is not recorded."""
+        for line in self._lines.values():
+            self._release(line, now)
 
     def change(self, target: Target, now: float) -> None:
         """Hold another configuration of the same target; what has not changed is not touched.

@@ -54,7 +54,7 @@ class Supervisor:
         self._config = config
         wanted = {target.name: target for target in config.targets}
         for name in [name for name in self._fleets if name not in wanted]:
-            self._remove(name)
+            self._remove(name, now)
         for name, target in wanted.items():
             fleet = self._fleets.get(name)
             if fleet is None:
@@ -84,8 +84,10 @@ class Supervisor:
         self._fleets[target.name] = fleet
         return fleet
 
-    def _remove(self, name: str) -> None:
-        leaving = asyncio.create_task(self._fleets.pop(name).stop(RELOAD))
+    def _remove(self, name: str, now: float) -> None:
+        fleet = self._fleets.pop(name)
+        fleet.release(now)
+        leaving = asyncio.create_task(fleet.stop(RELOAD))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
         del self._monitor.targets[name]

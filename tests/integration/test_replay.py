@@ -6,35 +6,30 @@ import asyncio
 import json
 import sys
 import time
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
-from alpmon.cli import main
-from alpmon.config import parse, show
+from alpmon.config import show
 from alpmon.core.cadence import Cadence
 from alpmon.core.freshness import Rule
 from alpmon.core.protocol import Dialect
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
 from alpmon.exchange.scenario import Scenario, load, play
-from alpmon.probe.replay import Replay
 from alpmon.probe.taped import LineTape, TapedFreshness
-from alpmon.service import Service
 from alpmon.telemetry.entries import AnyEntry, Held, Judged, Lost, Open, Text
 from alpmon.telemetry.tape import Tape
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, configuration, target, until
 from tests.integration.prometheus import free_port
+from tests.integration.recording import Recorded, assert_same, configured, retold, run, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from alpmon.config import Config
-    from alpmon.telemetry.state import ConnectionRecord, Monitor
+    from alpmon.telemetry.state import ConnectionRecord
     from tests.conftest import StartExchange
 
 PACE = 25.0
@@ -65,64 +60,6 @@ def demo_like(url: str, **more: Any) -> dict[str, Any]:
     }
 
 
-class Recorded:
-    """A monitor with a tape."""
-
-    def __init__(self, path: Path, config: Config, **tape: Any) -> None:
-        self.path = path
-        self.tape = Tape(path, show(config), "0", time.monotonic(), time.time(), **tape)
-        self.service = Service(config, Random(1), tape=self.tape)
-
-    @property
-    def monitor(self) -> Monitor:
-        return self.service.monitor
-
-    def connection(self, label: str = "0-0") -> ConnectionRecord:
-        return self.monitor.targets[TARGET].connections[label]
-
-    async def __aenter__(self) -> Recorded:
-        await self.service.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        await self.service.__aexit__(*error)
-        self.tape.close()
-
-
-def retold(path: Path, config: Config | None = None) -> tuple[str, Monitor]:
-    """What a replay says, and the state that it ends in."""
-    lines: list[str] = []
-    replay = Replay(lines.append, lambda text: parse(text, "recording", {}), config)
-    replay.run(read(path))
-    return "\n".join(lines), replay.monitor
-
-
-def verdicts(monitor: Monitor) -> dict[str, Any]:
-    """Everything that alerts are made of, after the end: no clock is needed any more."""
-    return {
-        f"{name}/{record.label}": {
-            "topics": {
-                topic.topic: None
-                if topic.freshness is None
-                else (topic.messages, topic.freshness.episodes(0.0), topic.freshness.stale_seconds(0.0))
-                for topic in record.topics.values()
-            },
-            "interarrival": {topic.topic: topic.interarrival.counts for topic in record.topics.values()},
-            "disconnects": record.disconnects,
-            "failures": record.failures,
-            "frames": (record.data_frames, record.frames, record.malformed, record.unrouted),
-            "errors": record.error_frames,
-            "requests": (record.requests, record.request_failures),
-            "pings": record.pings,
-            "sessions": record.session_duration.counts,
-            "anomalies": {channel: seen.anomalies for channel, seen in record.channels.items()},
-            "lag": {channel: seen.lag.counts for channel, seen in record.channels.items()},
-        }
-        for name, target in monitor.targets.items()
-        for record in target.connections.values()
-    }
-
-
 @pytest.mark.parametrize("dialect", [Dialect.OBSERVED, Dialect.DOCUMENTED])
 async def test_the_demos_first_five_minutes_replayed_twice_give_the_verdicts_of_the_live_run(
     tmp_path: Path, dialect: Dialect
@@ -133,7 +70,7 @@ async def test_the_demos_first_five_minutes_replayed_twice_give_the_verdicts_of_
         dialect=dialect, seed=1, rate=PACE, ping_interval_seconds=20 / PACE, ping_timeout_seconds=30 / PACE
     )
     async with Exchange(settings) as exchange:
-        config = parse(configuration(demo_like(exchange.url)), "test.yaml", {})
+        config = configured(demo_like(exchange.url))
         async with Recorded(tmp_path / "demo.jsonl", config) as recorded:
             playing = asyncio.create_task(play(exchange, Scenario(demo.description, demo.steps), pace=PACE))
             await asyncio.wait([playing], timeout=FIRST_FIVE_MINUTES / PACE)
@@ -155,7 +92,7 @@ async def recorded(start_exchange: StartExchange, tmp_path: Path) -> AsyncIterat
     exchange = await start_exchange()
     overrides = [{"topics": "trade.*", "mode": "fixed", "after": "300ms"}]
     watched = target(exchange.url, ["trade.*", "ticker.*"], freshness={"overrides": overrides})
-    config = parse(configuration(watched), "test.yaml", {})
+    config = configured(watched)
     async with Recorded(tmp_path / "x.jsonl.gz", config) as recorded:
         await until(lambda: recorded.connection().state.value == "live")
         yield exchange, recorded
@@ -180,7 +117,7 @@ async def test_thresholds_can_be_tuned_on_a_recording(recorded: tuple[Exchange, 
     said, _ = retold(recording.path)
     assert said.count("trade.*: live -> stale, threshold 0.300 s") == 2
     patient = target(exchange.url, ["trade.*"], freshness={"default": {"mode": "fixed", "after": "1h"}})
-    said, monitor = retold(recording.path, parse(configuration(patient), "test.yaml", {}))
+    said, monitor = retold(recording.path, configured(patient))
     assert "-> stale" not in said
     assert monitor.targets[TARGET].connections["0-0"].topics["trade.*"].messages == 2
 
@@ -214,7 +151,7 @@ async def test_nothing_of_an_account_reaches_the_file(start_exchange: StartExcha
     token = tmp_path / "token"
     token.write_text("s3cret-token")
     watched = target(exchange.url, ["trade.*"], auth={"token_file": str(token)})
-    config = parse(configuration(watched), "test.yaml", {})
+    config = configured(watched)
     async with Recorded(tmp_path / "x.jsonl", config) as recording:
         await until(lambda: any(entry.authenticated for entry in exchange.ledger.connections))
         frames = (
@@ -230,7 +167,7 @@ async def test_nothing_of_an_account_reaches_the_file(start_exchange: StartExcha
     assert "98765.4321" not in written
     assert "s3cret-token" not in written
     _, replayed = retold(tmp_path / "x.jsonl")
-    assert verdicts(replayed) == verdicts(recording.monitor)
+    assert_same(replayed, recording.monitor)
     assert recording.connection().topics["wallet"].messages == 1
 
 
@@ -239,7 +176,7 @@ async def test_what_siblings_say_is_part_of_the_recording(start_exchange: StartE
     exchange = await start_exchange(market=True, rate=20.0)
     freshness = {"default": {"mode": "fixed", "after": "1s"}}
     watched = target(exchange.url, ["trade.*", "ticker.*"], redundancy=2, freshness=freshness)
-    config = parse(configuration(watched), "test.yaml", {})
+    config = configured(watched)
     async with Recorded(tmp_path / "x.jsonl", config) as recording:
         for label in ("0-0", "0-1"):
             await until(lambda label=label: recording.connection(label).topics["trade.*"].messages > 0)  # type: ignore[misc]
@@ -251,7 +188,7 @@ async def test_what_siblings_say_is_part_of_the_recording(start_exchange: StartE
     entries: list[AnyEntry] = list(read(recording.path))
     assert any(isinstance(entry, Judged) for entry in entries)
     said, replayed = retold(recording.path)
-    assert verdicts(replayed) == verdicts(recording.monitor)
+    assert_same(replayed, recording.monitor)
     assert "-> quiet" in said
 
 
@@ -260,7 +197,7 @@ async def test_a_recording_that_lost_its_beginning_is_judged_from_there(
 ) -> None:
     """Each part says how its connections got where they are."""
     exchange = await start_exchange()
-    config = parse(configuration(target(exchange.url, ["trade.*"])), "test.yaml", {})
+    config = configured(target(exchange.url, ["trade.*"]))
     path = tmp_path / "x.jsonl"
     async with Recorded(path, config, part_bytes=20_000, parts=2) as recording:
         await until(lambda: recording.connection().state.value == "live")
@@ -273,11 +210,6 @@ async def test_a_recording_that_lost_its_beginning_is_judged_from_there(
     assert record.topics["trade.*"].messages == kept
     assert record.unrouted == 0
     assert "disconnected by client: 1001 shutdown" in said
-
-
-def run(*arguments: str) -> Any:
-    """One command."""
-    return CliRunner().invoke(main, list(arguments))
 
 
 async def test_record_and_replay_as_commands(
@@ -325,7 +257,7 @@ def test_what_was_learnt_before_is_part_of_the_recording(tmp_path: Path) -> None
     cadence = Cadence(5.0, 600.0)
     for _ in range(5000):
         cadence.observe(20.0)
-    config = parse(configuration(target("ws://127.0.0.1:1/ws", ["trade.*", "ticker.*"])), "test.yaml", {})
+    config = configured(target("ws://127.0.0.1:1/ws", ["trade.*", "ticker.*"]))
     tape = Tape(tmp_path / "x", show(config), "0", 1.0, 1.0)
     line = LineTape(tape, TARGET, "0-0")
     live = TapedFreshness(line, "trade.*", Rule(), 1.0)
@@ -344,7 +276,7 @@ def test_what_was_learnt_before_is_part_of_the_recording(tmp_path: Path) -> None
 @pytest.mark.parametrize("twice", [Open, Lost])
 def test_lines_out_of_order_are_refused_and_not_a_crash(tmp_path: Path, twice: type[Open] | type[Lost]) -> None:
     """A file that somebody edited; what does no harm is let pass."""
-    config = parse(configuration(target("ws://127.0.0.1:1/ws", ["trade.*"])), "test.yaml", {})
+    config = configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))
     tape = Tape(tmp_path / "x", show(config), "0", 1.0, 1.0)
     line = f"{TARGET}/0-0"
     for entry in (Held(now=1.0, wall=1.0, line=line, topics=("trade.*",)), *[twice(now=2.0, wall=2.0, line=line)] * 2):
