@@ -128,7 +128,7 @@ class Fleet:
     # Changing
 
     def release(self, now: float) -> None:
-        """The configuration holds the target no more: what its sessions still do is not recorded."""
+        """The configuration holds the target no more; its sessions may outlive it."""
         for line in self._lines.values():
             self._release(line, now)
 

@@ -62,7 +62,7 @@ class Replay:
         self._chosen = None if judge_by is None else {target.name: target for target in judge_by.targets}
         self._max_symbols = 0
         self._lines: dict[str, ReplayedLine] = {}
-        self._released: list[ReplayedLine] = []
+        self._retired: set[str] = set()
         self._groups: dict[tuple[str, int], Group] = {}
         self._learnt: dict[tuple[str, str], entries.Learnt] = {}
         self._next_look = -math.inf
@@ -140,17 +140,14 @@ class Replay:
         before = self._recorded
         self._take(self._parse(entry.config))
         self._teller.report("", entry.now, "configuration reloaded")
-        for line in list(self._lines.values()):
-            if self._target_of(line) not in self._recorded:
-                self._release(entry, line)
         for name in [name for name in self.monitor.targets if name not in self._recorded]:
             del self.monitor.targets[name]
         for name, target in self.monitor.targets.items():
             target.url, target.max_symbols = self._recorded[name].url, self._max_symbols
             if self._recorded[name].redundancy != before[name].redundancy:
                 self._regroup(name)
-        for line in self._lines.values():
-            self._judge_anew(line, entry.now)
+            for line in self._lines_of(name):
+                self._judge_anew(line, entry.now)
         self._look_at_all(entry.now)
 
     def _take(self, config: Config) -> None:
@@ -165,6 +162,8 @@ class Replay:
 
     def _held(self, held: entries.Held) -> None:
         line = self._lines.get(held.line)
+        if held.line in self._retired:
+            return
         name = held.line.rpartition("/")[0]
         config = self._recorded.get(name)
         if config is None:
@@ -184,20 +183,18 @@ class Replay:
         self._join(new)
         return new
 
-    def _release(self, entry: AnyEntry, line: ReplayedLine | None = None) -> None:
-        line = line or self._lines.get(entry.line)
+    def _release(self, entry: entries.Released) -> None:
+        self._retired.add(entry.after)
+        line = self._lines.pop(entry.line, None)
         if line is None:
-            return  # Gone with its target.
+            return  # It had not begun.
         self._teller.look(line, entry.now)
-        for _, freshness in line.judged():
-            freshness.down(entry.now)
-        del self._lines[line.name]
-        self._released.append(line)
+        self._teller.report(line.name, entry.now, "no longer in the configuration")
+        line.release()
+        self._lines[entry.after] = line
         name = self._target_of(line)
-        self.monitor.targets[name].connections.pop(line.record.label)
         if not any(line.group == other.group for other in self._lines_of(name)):
             self._groups.pop((name, line.group), None)
-        self._teller.report(line.name, entry.now, "no longer in the configuration")
 
     def _learns(self, entry: entries.Learnt) -> None:
         self._learnt[entry.line, entry.topic] = entry
@@ -234,7 +231,7 @@ class Replay:
             alone(line.record)
 
     def _lines_of(self, target: str) -> list[ReplayedLine]:
-        return [line for line in self._lines.values() if self._target_of(line) == target]
+        return [line for line in self._lines.values() if line.is_held and self._target_of(line) == target]
 
     def _target_of(self, line: ReplayedLine) -> str:
         return line.name.rpartition("/")[0]
@@ -343,5 +340,5 @@ class Replay:
         self._say(f"judged by {chosen}")
         if header.part:
             self._say("the recording's beginning was dropped: this is from its oldest part that is left")
-        for line in [*self._lines.values(), *self._released]:
+        for line in self._lines.values():
             self._teller.sum_up(line, self._now)

@@ -69,6 +69,7 @@ class ReplayedLine:
 
     Attributes:
         record: what the monitor would have seen of it.
+        is_held: whether the configuration holds it still; else it only ends.
         sibling: compares it with the others of its group; None where there are none.
         tales: what was told of it.
     """
@@ -84,11 +85,17 @@ class ReplayedLine:
         self.record = ConnectionRecord(label, State.CONNECTING)
         self.record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
         self.connection = _NoConnection()
+        self.is_held = True
         self.sibling: Sibling | None = None
         self.tales = Tales()
         self._target = target
         self._rule = rule
         target.connections[label] = self.record
+
+    def release(self) -> None:
+        """The configuration holds it no more."""
+        self.is_held = False
+        self._target.connections.pop(self.record.label)
 
     def begin(self, config: Target, held: Held) -> None:
         """A worker begins: the first, or one after a bug or a reload."""

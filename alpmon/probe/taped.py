@@ -46,7 +46,6 @@ class LineTape:
         self._tape = tape
         self._line = f"{target}/{connection}"
         self._account = False
-        self._released = False
 
     def held(self, topics: Sequence[str], *, account: bool) -> None:
         """A worker begins with these topics, and the private channels or not."""
@@ -54,9 +53,10 @@ class LineTape:
         self._write(entries.Held, time.monotonic(), time.time(), True, topics=tuple(topics), account=account)
 
     def released(self, now: float) -> None:
-        """The configuration holds the connection no more: what its session still does is not written."""
-        self._write(entries.Released, now, time.time(), True)
-        self._released = True
+        """The configuration holds the connection no more; another one may take its name before its session ends."""
+        after = self._tape.another_name(self._line)
+        self._write(entries.Released, now, time.time(), True, after=after)
+        self._line = after
 
     def opened(self, topics: Sequence[str], now: float, wall: float) -> None:
         """The upgrade is done, for a session that is to carry these topics."""
@@ -124,8 +124,7 @@ class LineTape:
     def _write(
         self, kind: Callable[..., entries.AnyEntry], now: float, wall: float, establishing: bool = False, **more: Any
     ) -> None:
-        if not self._released:
-            self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
+        self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
 
 
 def _establishes(event: protocol.Event, *, settling: bool) -> bool:

@@ -37,7 +37,9 @@ class Held(Entry, frozen=True, kw_only=True, tag="held"):
 
 
 class Released(Entry, frozen=True, kw_only=True, tag="released"):
-    """A reload took the connection out of the configuration; what its session still does is nobody's business."""
+    """A reload took the connection out of the configuration; what its session still does is told of line `after`."""
+
+    after: str
 
 
 class Reloaded(Entry, frozen=True, kw_only=True, tag="reloaded"):

@@ -87,6 +87,7 @@ class Tape:
         self._established: dict[str, list[AnyEntry]] = {}
         self._flushed = now
         self._lines = 0
+        self._names = 0
         try:
             self._open()
         except OSError as error:
@@ -119,6 +120,11 @@ class Tape:
         self._header = msgspec.structs.replace(self._header, config=config)
         self.write(Reloaded(now=now, wall=wall, config=config))
 
+    def another_name(self, line: str) -> str:
+        """One that no line has had."""
+        self._names += 1
+        return f"{line}~{self._names}"
+
     def close(self) -> None:
         """Finish the file."""
         try:
@@ -127,13 +133,16 @@ class Tape:
             self.failure = self.failure or f"cannot write {self._path}: {error.strerror or error}"
 
     def _establish(self, entry: AnyEntry) -> None:
-        lines = self._established.setdefault(entry.line, [])
+        if isinstance(entry, Held):
+            self._established[entry.line] = [entry]
+            return
+        lines = self._established.get(entry.line)
+        if lines is None:
+            return
         match entry:
             case Released():
                 del self._established[entry.line]
-            case Held():
-                lines[:] = [entry]
-            case Open() if lines:
+            case Open():
                 lines[:] = [msgspec.structs.replace(lines[0], topics=entry.topics), entry]
             case Failed() | Disconnected():
                 lines[1:] = [line for line in lines if isinstance(line, Asked)]
