@@ -14,11 +14,12 @@ from alpmon.config import show
 from alpmon.core.cadence import Cadence
 from alpmon.core.freshness import Rule
 from alpmon.core.protocol import Dialect
+from alpmon.core.rates import Rate
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
 from alpmon.exchange.scenario import Scenario, load, play
 from alpmon.probe.taped import LineTape, TapedFreshness
-from alpmon.telemetry.entries import AnyEntry, Held, Judged, Lost, Open, Text
+from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Text
 from alpmon.telemetry.tape import Tape
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, configuration, target, until
@@ -298,3 +299,63 @@ def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
     assert run("replay", str(garbage)).exit_code == 2
     nowhere = run("record", str(tmp_path / "no" / "x"))
     assert (nowhere.exit_code, "cannot write" in nowhere.output) == (2, True)
+
+
+def thin_recording(path: Path, state: Rate) -> None:
+    """A hundred trades every two seconds for a minute, then four for a minute, then a hundred again: on clocks of our own."""
+    config = configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))
+    tape = Tape(path, show(config), "0", 0.0, 1000.0)
+    line = f"{TARGET}/0-0"
+    tape.write(Learnt(now=0.0, wall=1000.0, line=line, topic="trade.*", rate=state.snapshot()))
+    tape.write(Held(now=0.0, wall=1000.0, line=line, topics=("trade.*",)))
+    tape.write(Open(now=0.0, wall=1000.0, line=line))
+    for said in ('["welcome",1000,20000,30000,"c"]', '["subscribe",1000,"trade.*"]'):
+        tape.write(Text(now=0.0, wall=1000.0, line=line, data=said, size=len(said)))
+    number = 0
+    for slot in range(90):
+        now = 2.0 * slot
+        for _ in range(4 if 30 <= slot < 60 else 100):
+            number += 1
+            trade = f'["t",1000,{number},"BTC_USDT","1","1","buy"]'
+            tape.write(Text(now=now + 1.0, wall=1001.0 + now, line=line, data=trade, size=len(trade)))
+        tape.write(Counted(now=now + 2.0, wall=1002.0 + now, line=line))
+    tape.close()
+
+
+def test_a_feed_that_went_thin_is_told_with_how_long_it_was(tmp_path: Path) -> None:
+    """Though no silence of it was long enough to be stale."""
+    usual = Rate()
+    for slot in range(400):
+        usual.observe(100, 2.0, 5.0, slot * 2.0)
+    thin_recording(tmp_path / "x", usual)
+    said, monitor = retold(tmp_path / "x")
+    began, ended = (line for line in said.splitlines() if " thin" in line and "time thin" not in line)
+    assert "trade.*: thin, 0.0" in began
+    assert "1970-01-01T00:17:40.000Z" < began < "1970-01-01T00:18:40.000Z"
+    assert "trade.*: no longer thin after " in ended
+    assert ended > "1970-01-01T00:18:40.000Z"
+    assert "-> stale" not in said
+    assert monitor.targets[TARGET].connections["0-0"].topics["trade.*"].meter.rate.ratio > 0.5
+
+
+async def test_what_a_connection_missed_is_told(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """As it was counted, and at the end."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    config = configured(target(exchange.url, ["trade.*", "ticker.*"], redundancy=2))
+    async with Recorded(tmp_path / "x.jsonl", config) as recording:
+        for label in ("0-0", "0-1"):
+            standing = recording.connection(label).topics["trade.*"].standing
+            assert standing is not None
+            await until(lambda standing=standing: standing.since < time.monotonic() - 2.0)  # type: ignore[misc]
+        exchange.faults.add(Mute(topic="trade.*", connections="first"))
+        await until(lambda: any(missed_by(recording, label) for label in ("0-0", "0-1")))
+    said, replayed = retold(recording.path)
+    assert_same(replayed, recording.monitor)
+    assert "trade.*: missed " in said
+
+
+def missed_by(recording: Recorded, label: str) -> int:
+    """Trades."""
+    standing = recording.connection(label).topics["trade.*"].standing
+    assert standing is not None
+    return standing.missed
