@@ -302,7 +302,7 @@ def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
 
 
 def thin_recording(path: Path, state: Rate) -> None:
-    """A hundred trades every two seconds for a minute, then four for a minute, then a hundred again: on clocks of our own."""
+    """A hundred trades every two seconds for a minute, four for a minute, a hundred again; on clocks of our own."""
     config = configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))
     tape = Tape(path, show(config), "0", 0.0, 1000.0)
     line = f"{TARGET}/0-0"

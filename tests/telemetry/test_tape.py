@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Open, Text
 from alpmon.telemetry.tape import Tape, TapeError
-from alpmon.telemetry.untaped import header, read
+from alpmon.telemetry.untaped import MAX_LINE_BYTES, header, read
 
 LINE = "alp/0-0"
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -125,29 +125,154 @@ def test_an_older_run_is_kept_and_not_mixed_in(tmp_path: Path) -> None:
     assert [entry.data for entry in read(tmp_path / "x.1") if isinstance(entry, Text)] == ['["t",100]']
 
 
+def outcome(path: Path) -> tuple[list[AnyEntry], list[str], str]:
+    """The frames of a recording, what is remarked upon, and why it is refused, if it is."""
+    remarks: list[str] = []
+    try:
+        return [entry for entry in read(path, remarks.append) if isinstance(entry, Text)], remarks, ""
+    except TapeError as error:
+        return [], remarks, str(error)
+
+
+@given(cut=st.integers(1, 10_000))
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
-def test_a_file_cut_off_by_a_crash_is_read_up_to_there(tmp_path: Path, name: str) -> None:
-    """Every whole line of it."""
-    path = tmp_path / name
+def test_a_file_cut_off_by_a_crash_is_read_up_to_there(
+    tmp_path_factory: pytest.TempPathFactory, name: str, cut: int
+) -> None:
+    """Wherever that is: every whole line, and a word about it, or no recording where not even the header is whole."""
+    path = tmp_path_factory.mktemp("cut") / name
     entries = [text(number) for number in range(100)]
     written(path, *entries)
     whole = path.read_bytes()
-    for cut in (len(whole) - 1, len(whole) - 12, len(whole) * 3 // 4):
-        path.write_bytes(whole[:cut])
-        found = [entry for entry in read(path) if isinstance(entry, Text)]
-        assert found == entries[: len(found)]
+    path.write_bytes(whole[: max(0, len(whole) - cut)])
+    found, remarks, refusal = outcome(path)
+    if refusal:
+        assert "is no recording" in refusal
+        return
+    assert found == entries[: len(found)]
+    between_lines = not name.endswith(".gz") and path.read_bytes().endswith(b"\n")
+    assert remarks == (
+        [] if between_lines else [f"{path} was cut off, as by a crash; it was read to its last whole line"]
+    )
+
+
+def test_a_whole_file_is_not_remarked_upon(tmp_path: Path) -> None:
+    """Neither a packed nor a plain one."""
+    for name in ("x", "x.gz"):
+        written(tmp_path / name, text(1))
+        remarks: list[str] = []
+        assert len(list(read(tmp_path / name, remarks.append))) == 2
+        assert remarks == []
+
+
+@given(at=st.integers(20, 10_000), junk=st.binary(min_size=1, max_size=8))
+def test_a_packed_file_that_is_broken_is_said_to_be(
+    tmp_path_factory: pytest.TempPathFactory, at: int, junk: bytes
+) -> None:
+    """Whatever became of its bytes there is one line about it, or they still say the same."""
+    path = tmp_path_factory.mktemp("broken") / "x.gz"
+    entries = [text(number) for number in range(100)]
+    written(path, *entries)
+    whole = bytearray(path.read_bytes())
+    at %= len(whole)
+    whole[at : at + len(junk)] = junk
     path.write_bytes(whole)
-    assert len(list(read(path))) == 101
+    found, remarks, refusal = outcome(path)
+    assert found == entries or remarks or refusal.count(str(path)) == 1
+    assert "\n" not in refusal
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{}\n", b"nonsense\n", b'{"event":"open","now":1,"wall":1}\n', b"\x1f\x8bnonsense"]
-)
-def test_what_is_no_recording_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def add(path: Path, *lines: str) -> None:
+    """Put lines at the end of a plain file."""
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def test_what_only_a_newer_version_knows_is_left_out_and_said(tmp_path: Path) -> None:
+    """Kinds of lines, and fields of those that are known."""
+    path = tmp_path / "x"
+    written(path, text(1))
+    add(path, *['{"event":"frobbed","now":3,"wall":102,"line":"alp/0-0","how":[1]}'] * 2)
+    add(path, '{"event":"text","now":3,"wall":102,"line":"alp/0-0","data":"[]","size":2,"colour":"red"}')
+    remarks: list[str] = []
+    found = [entry for entry in read(path, remarks.append) if isinstance(entry, Text)]
+    assert [entry.data for entry in found] == ['["t",1]', "[]"]
+    assert remarks == ["left out 2 lines of kinds that this alpmon does not know: frobbed"]
+
+
+@pytest.mark.parametrize("line", ['{"event":"text","now":3,"wall":102}', "nonsense", '{"now":3}', "[]", "\udcff"])
+def test_a_line_that_is_broken_is_named(tmp_path: Path, line: str) -> None:
+    """A line of a known kind without what it needs is not taken for one of a newer version."""
+    path = tmp_path / "x"
+    written(path, text(1))
+    with path.open("ab") as file:
+        file.write(line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(TapeError, match=r"x:3: [^\n]+$"):
+        list(read(path))
+
+
+NOT_OURS = [
+    b"",
+    b"{}\n",
+    b"nonsense\n",
+    b"\n",
+    b"no end of line",
+    b'{"event":"open","now":1,"wall":1}\n',
+    b'{"event":"frobbed","now":1,"wall":1}\n',
+    b'{"event":"header","level":"info"}\n',
+    b"\x7fELF\x02\x01\x01\x00\n\xff",
+    gzip.compress(b"nonsense\n"),
+    b"\x1f\x8b\x08\x00",
+]
+
+
+@pytest.mark.parametrize("content", NOT_OURS)
+def test_the_file_of_another_program_is_no_recording(tmp_path: Path, content: bytes) -> None:
     """Never a traceback."""
     path = tmp_path / "x"
     path.write_bytes(content)
-    with pytest.raises(TapeError, match="x"):
+    with pytest.raises(TapeError, match=r"x is no recording of alpmon's: [^\n]+$"):
+        header(path)
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """As no recording, or as what cannot be read."""
+    path = tmp_path_factory.mktemp("any") / "x"
+    path.write_bytes(content)
+    with pytest.raises(TapeError) as refused:
+        list(read(path))
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"\x1f\x8bnonsense", "cannot read .*x: "), (b"\x28\xb5\x2f\xfd\x00", "compressed with zstd")]
+)
+def test_what_is_packed_otherwise_is_said(tmp_path: Path, content: bytes, why: str) -> None:
+    """Broken gzip, and what somebody packed to save room."""
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(TapeError, match=why):
+        header(path)
+
+
+def test_the_file_of_another_program_beside_a_recording_is_left_alone(tmp_path: Path) -> None:
+    """It only has the name of an older part; said, for the beginning may be missing."""
+    written(tmp_path / "x", text(1))
+    (tmp_path / "x.1").write_text("nonsense\n")
+    remarks: list[str] = []
+    assert len(list(read(tmp_path / "x", remarks.append))) == 2
+    assert len(remarks) == 1
+    assert "x.1 is no recording" in remarks[0]
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
+    """A disk image, say."""
+    path = tmp_path / "x"
+    with path.open("wb") as file:
+        file.truncate(4 * MAX_LINE_BYTES)
+    with pytest.raises(TapeError, match="is no recording"):
         header(path)
 
 
