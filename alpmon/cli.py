@@ -262,11 +262,17 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
     """Run the monitor, and write everything received to FILE; compressed if it ends with .gz.
 
     JSON lines with the time of each frame, and markers where connections open, fail and end. Of private channels
-    there is only the type and the time of each message. `alpmon replay` reads it.
+    there is only the type and the time of each message. `alpmon replay` reads it. All else is as in `alpmon run`.
+
+    A FILE that is there already is kept, as FILE.1.
+
+    \b
+    Example:
+      alpmon record incident.jsonl.gz --config alpmon.yaml
 
     Exit code: 0 after a signal, 2 for a bad configuration, or a file or an address that cannot be had; 1 if FILE
     could not be written to the end.
-    """
+    """  # noqa: D301
     config = _load(config_file, listen)
     _log(config)
     import time
@@ -296,11 +302,21 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
 def replay(file: Path, config_file: Path | None) -> None:
     """Tell what `alpmon record` wrote to FILE to the same core again: what would have been alerted, and when.
 
-    Thresholds can be tuned with --config; what the connections did stays as it was. The same recording and the same
-    configuration give the same answer, byte for byte. The older parts of FILE are read first.
+    A line for each trouble as it comes and goes, and a table at the end: for each topic its longest silence beside
+    the threshold, how often, how long at most and how long in all it was stale, and what was thin or missed. FILE.1
+    and so on are read first.
 
-    Exit code: 0, or 2 where FILE or the configuration cannot be read.
-    """
+    To tune thresholds change `freshness` in a copy of the configuration and judge by it. What the connections did
+    stays as it was. The same recording and the same configuration give the same answer, byte for byte.
+
+    \b
+    Example:
+      alpmon replay incident.jsonl.gz > before.txt
+      alpmon replay incident.jsonl.gz --config tuned.yaml | diff before.txt -
+
+    Exit code: 0, or 2 where FILE or the configuration cannot be read. A recording that was cut off, as by a crash, is
+    told up to there, and a line on stderr says so.
+    """  # noqa: D301
     from alpmon.config import ConfigError, parse
     from alpmon.probe.replay import Replay, ReplayError
     from alpmon.telemetry.tape import TapeError

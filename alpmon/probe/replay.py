@@ -210,6 +210,7 @@ class Replay:
     # Parallel connections
 
     def _judge(self, entry: entries.Judged) -> None:
+        self._look_at_all(entry.now)
         for group in self._groups.values():
             group.judge(entry.now)
         self._look_at_all(entry.now)
@@ -239,7 +240,8 @@ class Replay:
     def _rule(self, target: str, topic: str) -> Rule:
         chosen = self._recorded if self._chosen is None else self._chosen
         if target not in chosen:
-            raise ReplayError(f"the recording holds a target {target!r}, and the configuration does not")
+            has = ", ".join(map(repr, chosen))
+            raise ReplayError(f"the recording holds target {target!r}, and the configuration given has only {has}")
         return rule_of(chosen[target], topic)
 
     # What it tells of one connection
@@ -340,5 +342,7 @@ class Replay:
         self._say(f"judged by {chosen}")
         if header.part:
             self._say("the recording's beginning was dropped: this is from its oldest part that is left")
+        if not self._lines:
+            self._say("no connection was begun")
         for line in self._lines.values():
             self._teller.sum_up(line, self._now)

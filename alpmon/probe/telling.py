@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import TopicRecord
 
 _TOLD: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})
-_COLUMNS: Final = ("messages", "longest silence", "threshold", "times stale", "time stale", "time thin", "missed")
+_LATE: Final = frozenset({TopicState.STALE, TopicState.SILENT})
+_COLUMNS: Final = (
+    "messages",
+    "longest silence",
+    "threshold",
+    "times stale",
+    "longest time",
+    "in all",
+    "time thin",
+    "missed",
+)
 
 
 @dataclass(slots=True)
@@ -28,6 +38,7 @@ class _Tale:
     state: TopicState = TopicState.DOWN
     since: float = nan
     longest_silence: float = 0.0
+    longest_late: float = 0.0
     thin_since: float = inf
     thin_seconds: float = 0.0
     missed: int = 0
@@ -118,11 +129,15 @@ class Teller:
         self, name: str, topic: str, tale: _Tale, freshness: TopicFreshness, state: TopicState, now: float
     ) -> None:
         since = freshness.since(now) if state in _TOLD else now
+        if tale.state in _LATE:
+            tale.longest_late = max(tale.longest_late, since - tale.since)
         words = f"{topic}: {tale.state} -> {state}"
         if tale.state in _TOLD:
             words += f" after {since - tale.since:.3f} s"
         if state in (TopicState.STALE, TopicState.QUIET):
             words += f", threshold {freshness.stale_after():.3f} s"
+        elif state is TopicState.SILENT:
+            words += ", nothing since it was acknowledged"
         if state in _TOLD or tale.state in _TOLD:
             self.report(name, since, words)
         tale.state, tale.since = state, since
@@ -132,6 +147,7 @@ class Teller:
         if freshness is None:
             return (topic.topic, str(topic.messages), *["-"] * (len(_COLUMNS) - 1))
         tale = line.tales.topics.setdefault(topic.topic, _Tale())
+        late = max(tale.longest_late, now - tale.since if tale.state in _LATE else 0.0)
         thin = tale.thin_seconds + max(0.0, now - tale.thin_since)
         return (
             topic.topic,
@@ -139,6 +155,7 @@ class Teller:
             f"{tale.longest_silence:.3f} s",
             f"{freshness.stale_after():.3f} s",
             str(freshness.episodes(now)),
+            f"{late:.3f} s",
             f"{freshness.stale_seconds(now):.3f} s",
             f"{thin:.3f} s",
             "-" if topic.standing is None else str(topic.standing.missed),

@@ -117,6 +117,13 @@ async def test_thresholds_can_be_tuned_on_a_recording(recorded: tuple[Exchange, 
     recording.tape.close()
     said, _ = retold(recording.path)
     assert said.count("trade.*: live -> stale, threshold 0.300 s") == 2
+    columns = ["messages", "longest silence", "threshold", "times stale", "longest time", "in all"]
+    assert all(column in said for column in columns)
+    (row,) = (line.split() for line in said.splitlines() if line.startswith("  trade.*"))
+    assert [row[1], *row[4:7]] == ["2", "0.300", "s", "2"]
+    silence, longest, in_all = (float(row[place]) for place in (2, 7, 9))
+    assert silence == pytest.approx(0.3 + longest, abs=0.002)
+    assert longest <= in_all
     patient = target(exchange.url, ["trade.*"], freshness={"default": {"mode": "fixed", "after": "1h"}})
     said, monitor = retold(recording.path, configured(patient))
     assert "-> stale" not in said
@@ -290,6 +297,21 @@ def test_lines_out_of_order_are_refused_and_not_a_crash(tmp_path: Path, twice: t
         assert said.exit_code == 0
 
 
+def test_a_recording_that_was_cut_off_is_told_up_to_there(tmp_path: Path) -> None:
+    """With 0; that it was cut is said beside the answer, not in it."""
+    path = tmp_path / "x"
+    tape = Tape(path, show(configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))), "0", 1.0, 1.0)
+    tape.write(Held(now=1.0, wall=1.0, line=f"{TARGET}/0-0", topics=("trade.*",)))
+    tape.close()
+    whole = run("replay", str(path))
+    with path.open("a") as file:
+        file.write('{"event":"op')
+    cut = run("replay", str(path))
+    assert (cut.exit_code, cut.stdout) == (0, whole.stdout)
+    assert whole.stderr == ""
+    assert cut.stderr == f"{path} was cut off, as by a crash; it was read to its last whole line\n"
+
+
 def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
     """With 2, and why."""
     missing = run("replay", str(tmp_path / "none"))
@@ -297,6 +319,14 @@ def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
     garbage = tmp_path / "x"
     garbage.write_text("nonsense\n")
     assert run("replay", str(garbage)).exit_code == 2
+    tape = Tape(tmp_path / "y", show(configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))), "0", 1.0, 1.0)
+    tape.write(Held(now=1.0, wall=1.0, line=f"{TARGET}/0-0", topics=("trade.*",)))
+    tape.close()
+    other = tmp_path / "other.yaml"
+    other.write_text(configuration({**target("ws://127.0.0.1:1/ws", ["trade.*"]), "name": "other"}))
+    stranger = run("replay", str(tmp_path / "y"), "--config", str(other))
+    assert (stranger.exit_code, stranger.output.count("\n")) == (2, 1)
+    assert f"holds target '{TARGET}', and the configuration given has only 'other'" in stranger.output
     nowhere = run("record", str(tmp_path / "no" / "x"))
     assert (nowhere.exit_code, "cannot write" in nowhere.output) == (2, True)
 
