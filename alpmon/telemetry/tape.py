@@ -35,6 +35,7 @@ FLUSH_SECONDS: Final = 1.0
 
 _MAX_ESTABLISHING: Final = 256
 """Requests and answers of one session that a later part repeats; far over what twenty topics need."""
+_LEARNING_SHARE: Final = 4
 _CHECK_EVERY_LINES: Final = 64
 
 _encoder: Final = msgspec.json.Encoder()
@@ -149,8 +150,16 @@ class Tape:
             case _ if len(lines) < _MAX_ESTABLISHING:
                 lines.append(entry)
 
-    def _put(self, entry: AnyEntry) -> None:
-        self._out.write(_encoder.encode(entry) + b"\n")
+    def _put(self, entry: AnyEntry) -> int:
+        return self._out.write(_encoder.encode(entry) + b"\n")
+
+    def _put_learning(self, last: AnyEntry) -> None:
+        """So much that the part is for frames still; what finds no room is learnt anew by whoever begins here."""
+        room = self._part_bytes // _LEARNING_SHARE
+        for learnt in () if self.learning is None else self.learning(last.now, last.wall):
+            room -= self._put(learnt)
+            if room < 0:
+                return
 
     def _open(self) -> None:
         self._shift()
@@ -170,9 +179,7 @@ class Tape:
         self._close()
         self._header = msgspec.structs.replace(self._header, now=last.now, wall=last.wall, part=self._header.part + 1)
         self._open()
-        if self.learning is not None:
-            for learnt in self.learning(last.now, last.wall):
-                self._put(learnt)
+        self._put_learning(last)
         for lines in self._established.values():
             for entry in lines:
                 self._put(msgspec.structs.replace(entry, again=True))

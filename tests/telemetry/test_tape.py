@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Open, Text
+from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Learnt, Open, Text
 from alpmon.telemetry.tape import Tape, TapeError
 from alpmon.telemetry.untaped import MAX_LINE_BYTES, header, read
 
@@ -112,6 +112,22 @@ def test_a_session_that_ended_is_not_repeated(tmp_path: Path) -> None:
     writer.close()
     repeated = [entry for entry in read(path) if entry.again]
     assert [type(entry) for entry in repeated] == [Held]
+
+
+def test_what_is_learnt_leaves_a_part_to_the_frames(tmp_path: Path) -> None:
+    """However much that is."""
+    path = tmp_path / "x"
+    writer = tape(path, part_bytes=40_000, parts=2)
+    learnt = [Learnt(now=1.0, wall=100.0, line=LINE, again=True, topic=f"trade.{n}", rate={"x": 1}) for n in range(500)]
+    writer.learning = lambda _now, _wall: learnt
+    for number in range(2000):
+        writer.write(text(number))
+    writer.close()
+    lines = list(read(path))
+    kept = [entry for entry in lines if isinstance(entry, Learnt)]
+    assert kept == learnt[: len(kept)]
+    assert 10 < len(kept) < 200
+    assert sum(isinstance(entry, Text) for entry in lines) > 500
 
 
 def test_an_older_run_is_kept_and_not_mixed_in(tmp_path: Path) -> None:
