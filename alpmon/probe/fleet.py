@@ -20,7 +20,7 @@ from alpmon.core.session import Settings, State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
-from alpmon.probe.reference import Reference, prepare
+from alpmon.probe.reference import Reference, dismiss, prepare
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker, clear_session
@@ -162,6 +162,7 @@ class Fleet:
         """The same line with another configuration: its session ends, and a new worker begins."""
         ended = self._end(line, RELOAD)
         fresh = Line(line.group, line.replica, line.record, line.tape, line.sibling)
+        dismiss(line.record)
         self._set_topics(fresh, topics, now)
         self._lines[line.group, line.replica] = fresh
         fresh.task = asyncio.create_task(self._after(ended, fresh), name=self._name(fresh))

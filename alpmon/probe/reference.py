@@ -40,12 +40,23 @@ class _Silence(NamedTuple):
 
 
 def prepare(record: ConnectionRecord, interval: float) -> None:
-    """Let REST be asked about a connection's topics, every `interval` seconds while one is silent."""
-    record.latest = Latest()
+    """Let REST be asked about a connection's topics, every `interval` seconds while one is silent.
+
+    What is prepared stays as it is: the present session's feed fills it.
+    """
+    if record.latest is None:
+        record.latest = Latest()
     for topic in record.topics.values():
-        asked = question(topic.topic) if topic.freshness is not None else None
+        asked = question(topic.topic) if topic.freshness is not None and topic.watch is None else None
         if asked is not None:
             topic.watch = Watch(topic.topic, asked, interval)
+
+
+def dismiss(record: ConnectionRecord) -> None:
+    """REST is asked about the connection no more, or is to be prepared for anew before its next worker."""
+    record.latest = None
+    for topic in record.topics.values():
+        topic.watch = None
 
 
 class Reference:

@@ -224,6 +224,11 @@ class TapedFreshness(TopicFreshness):
         self._topic = topic
         self._said: tuple[float, bool | None] | None = None
 
+    def judge_by(self, rule: Rule, now: float) -> None:
+        """As freshness does; what REST says next may count where it did not before."""
+        self._said = None
+        super().judge_by(rule, now)
+
     def evidence(self, now: float, nothing_missed: bool | None, source: Source = Source.SIBLINGS) -> None:
         """As freshness does."""
         said = self._seed, nothing_missed

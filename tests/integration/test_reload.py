@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from alpmon.config import parse
+from alpmon.exchange.faults import Mute
 from alpmon.service import Service
 from tests.integration.harness import TARGET, Monitored, configuration, target, until
 
@@ -177,3 +179,26 @@ async def test_no_message_is_lost_while_a_feed_runs(start_exchange: StartExchang
         await until(lambda: monitored.connection().topics["trade.*"].messages == 3000)
         assert exchange.ledger.connections[0].topics["trade.*"].frames == 3000
         assert len(exchange.ledger.attempts) == 1
+
+
+async def test_the_reference_stays_with_a_session_and_goes_with_its_url(start_exchange: StartExchange) -> None:
+    """Other thresholds leave what the stream told: a frozen book is found after them too. Without a URL none is."""
+    book = "market_depth.BTC_USDT"
+    exchange = await start_exchange()
+    reference = {"url": exchange.rest_url, "interval": "1s"}
+    plain = target(exchange.url, [book], freshness={"default": {"mode": "fixed", "after": "1s"}})
+    later = {**plain, "freshness": {"default": {"mode": "fixed", "after": "2s"}}}
+    async with reloadable({**plain, "reference": reference}) as monitored:
+        await monitored.until_live()
+        exchange.publish(exchange.market.quotes.book("BTC_USDT", time.time()))
+        await until(lambda: monitored.connection().data_frames == 1)
+        await monitored.reload({**later, "reference": reference})
+        exchange.faults.add(Mute(topic=book))
+        exchange.publish(exchange.market.quotes.book("BTC_USDT", time.time()))
+        watch = monitored.connection().topics[book].watch
+        assert watch is not None
+        await until(lambda: watch.divergence(time.monotonic()) > 0.0)
+        await monitored.reload(plain)
+        await until(lambda: len(exchange.ledger.connections) == 2)
+        scrape = await monitored.scrape()
+        assert not scrape.values("alpmon_topic_reference_divergence_seconds")

@@ -11,7 +11,7 @@ from alpmon.core.cadence import Cadence
 from alpmon.core.rates import Rate
 from alpmon.exchange.faults import Abort, Mute, Payload
 from alpmon.telemetry import statefile
-from alpmon.telemetry.entries import Asked, Counted, Held, Released, Reloaded, Text
+from alpmon.telemetry.entries import Asked, Counted, Evidence, Held, Released, Reloaded, Text
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, target, until
 from tests.integration.recording import Recorded, assert_same, configured, retold, verdicts
@@ -256,6 +256,38 @@ async def test_credentials_that_come_with_a_reload_open_the_private_channels(
     _, replayed = retold(recorded.path)
     assert_same(replayed, recorded.monitor)
     assert "98765.4321" not in recorded.path.read_text()
+
+
+async def test_what_rest_says_is_in_the_recording(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """A frozen book is stale and a quiet one quiet; after a reload too, where it is said again."""
+    frozen, idle = "market_depth.BTC_USDT", "market_depth.ETH_USDT"
+    exchange = await start_exchange()
+    reference = {"url": exchange.rest_url, "interval": "1s"}
+    short, long = (target(exchange.url, [frozen, idle], freshness=fixed(t), reference=reference) for t in ("1s", "2s"))
+    async with Recorded(tmp_path / "x.jsonl", configured(short)) as recorded:
+        await until_live(recorded)
+        topics = recorded.connection().topics
+        for topic in (frozen, idle):
+            exchange.publish(exchange.market.quotes.book(topic.partition(".")[2], time.time()))
+        await until_frames(recorded, 2)
+        exchange.faults.add(Mute(topic=frozen))
+        exchange.publish(exchange.market.quotes.book("BTC_USDT", time.time()))
+        for config in (short, long):
+            recorded.reload(config)
+            for topic, state in ((frozen, "stale"), (idle, "quiet")):
+                freshness = topics[topic].freshness
+                assert freshness is not None
+                await until(lambda fresh=freshness, state=state: fresh.state(time.monotonic()).value == state)  # type: ignore[misc]
+        watch = topics[frozen].watch
+        assert watch is not None
+        await until(lambda: watch.divergence(time.monotonic()) > 0.0)
+        assert recorded.monitor.targets[TARGET].reference_failures == 0
+    verdicts_of_rest = {entry.nothing_missed for entry in read(recorded.path) if isinstance(entry, Evidence)}
+    assert {True, False} <= verdicts_of_rest
+    said, replayed = retold(recorded.path)
+    assert_same(replayed, recorded.monitor)
+    assert f"{idle}: stale -> quiet" in said
+    assert f"{frozen}: stale -> quiet" not in said
 
 
 def learnt() -> statefile.Learnt:
