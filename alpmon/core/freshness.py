@@ -150,9 +150,11 @@ class TopicFreshness:
         if not self._flowing:
             self._first_message(now)
             return -1.0
+        gap = now - self._seed
+        if gap == 0.0 and not self._excused:
+            return gap  # of one read with the message before: nothing follows from it, and bursts are made of it
         if now >= self._deadline:
             self._wake(now)
-        gap = now - self._seed
         cadence = self.cadence
         if cadence is not None:
             cadence.observe(gap)

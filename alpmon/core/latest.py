@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from alpmon.core.numeric import NumericBook, NumericRow, NumericTickers, NumericTrade
+from alpmon.core.numeric import Event, NumericBook, NumericRow, NumericTickers, NumericTrade
 from alpmon.core.protocol import Book, Channel, TickerRow, Tickers, Trade, split_topic
 from alpmon.core.reference import Fact, quote, sides
 
@@ -32,17 +31,15 @@ class Latest:
         for remembered in (self._books, self._tickers, self._trades):
             remembered.clear()
 
-    def wrap(self, counters: dict[type, Callable[..., None]]) -> dict[type, Callable[..., None]]:
-        """The same handlers `(event, ...)` by the event's type, which also keep the event."""
-        keepers: dict[type, Callable[[Any], None]] = {
-            Book: self._keep_book,
-            NumericBook: self._keep_book,
-            Tickers: self._keep_tickers,
-            NumericTickers: self._keep_tickers,
-            Trade: self._keep_trade,
-            NumericTrade: self._keep_trade,
-        }
-        return {kind: _both(keepers[kind], count) if kind in keepers else count for kind, count in counters.items()}
+    def keep(self, event: Event) -> None:
+        """Keep an event that REST can be held against, and nothing of any other."""
+        match event:
+            case NumericTrade() | Trade():
+                self._keep_trade(event)
+            case NumericTickers() | Tickers():
+                self._keep_tickers(event)
+            case NumericBook() | Book():
+                _keep(self._books, event.symbol, event)
 
     def facts(self, topic: str) -> dict[str, Fact]:
         """What this session told of a topic: no number that is none, and nothing of `diff`, which has changes only."""
@@ -62,9 +59,6 @@ class Latest:
                             facts[pair] = quote(time, row.close, row.bid, row.ask)
         return facts
 
-    def _keep_book(self, event: Book | NumericBook) -> None:
-        _keep(self._books, event.levels.symbol, event)
-
     def _keep_tickers(self, event: Tickers | NumericTickers) -> None:
         for row in event.rows:
             _keep(self._tickers, row.symbol, (event.time, row))
@@ -79,11 +73,3 @@ class Latest:
 def _keep(remembered: dict[Key, Value], key: Key, value: Value) -> None:
     if key in remembered or len(remembered) < MAX_REMEMBERED:
         remembered[key] = value
-
-
-def _both(keep: Callable[[Any], None], count: Callable[..., None]) -> Callable[..., None]:
-    def handle(event: Any, size: int, now: float, wall: float) -> None:
-        keep(event)
-        count(event, size, now, wall)
-
-    return handle

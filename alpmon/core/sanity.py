@@ -82,13 +82,7 @@ class Stream:
         """Judge a book that holds nothing but numbers."""
         levels, time = book.levels, book.time
         asks, bids = levels.asks, levels.bids
-        if (
-            asks
-            and bids
-            and asks[0][0] > bids[0][0]
-            and time >= self.stamp
-            and (rising := bids[::-1] + asks) == sorted(rising)
-        ):
+        if asks and bids and time >= self.stamp and asks[0][0] > bids[0][0] and _sorted(asks, bids):
             self.stamp = time
             return NOTHING
         return (*self.stamped(time), *_sides(asks, bids))
@@ -171,6 +165,21 @@ def _value(number: Number) -> float:
         return float(number)
     except ValueError:
         return inf
+
+
+def _sorted(asks: Sequence[tuple[float, float]], bids: Sequence[tuple[float, float]]) -> bool:
+    """Whether both sides run from best to worst; plain loops cost less than to sort what is sorted."""
+    before, _ = asks[0]
+    for price, _ in asks:
+        if price < before:
+            return False
+        before = price
+    before, _ = bids[0]
+    for price, _ in bids:
+        if price > before:
+            return False
+        before = price
+    return True
 
 
 def _sides(asks: Side, bids: Side) -> Found:

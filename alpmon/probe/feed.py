@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import isnan
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from alpmon.core import sanity
 from alpmon.core.clock import SLOWED
@@ -21,6 +21,7 @@ from alpmon.core.protocol import (
 )
 from alpmon.core.sanity import Anomaly, Stream, TradeStream
 from alpmon.telemetry.state import (
+    INTERARRIVAL_BUCKETS,
     LAG_BUCKETS,
     OTHER_SYMBOL,
     ChannelRecord,
@@ -33,6 +34,8 @@ from alpmon.telemetry.state import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from alpmon.core.numeric import Event
 
 MAX_SYMBOL_CHARACTERS: Final = 41
 MAX_DROPPED_REMEMBERED: Final = 10_000
@@ -50,13 +53,14 @@ _NO_SYMBOL: Final = ""
 class Route:
     """Where one pair's messages of one channel are counted, `symbol` only inside a wildcard; and what they follow."""
 
-    __slots__ = ("stream", "symbol", "topic", "trades")
+    __slots__ = ("stream", "symbol", "topic")
+
+    stream: Any
 
     def __init__(self, topic: TopicRecord, symbol: SymbolRecord | None, channel: Channel) -> None:
         self.topic = topic
         self.symbol = symbol
-        self.trades = TradeStream() if channel is Channel.TRADE else None
-        self.stream = self.trades or Stream()
+        self.stream = TradeStream() if channel is Channel.TRADE else Stream()
 
 
 class Feed:
@@ -78,133 +82,147 @@ class Feed:
         self._routes: dict[Channel, dict[str, Route]] = {channel: {} for channel in Channel}
         self._trade_routes = self._routes[Channel.TRADE]
         self._book_routes = self._routes[Channel.MARKET_DEPTH]
-        self._trades = record.channels[Channel.TRADE]
-        self._books = record.channels[Channel.MARKET_DEPTH]
-        self.counters: dict[type, Callable[..., None]] = {
-            NumericTrade: self._trade,
+        self._ticker_routes = self._routes[Channel.TICKER]
+        self._ticker_channel = record.channels[Channel.TICKER]
+        self._trade_channel = record.channels[Channel.TRADE]
+        self._book_channel = record.channels[Channel.MARKET_DEPTH]
+        self._rarer: dict[type, Callable[..., None]] = {
             Trade: self._text_trade,
-            NumericBook: self._book,
             Book: self._text_book,
-            NumericTickers: self._tickers,
             Tickers: self._text_tickers,
             Diff: self._diff,
             Rates: self._rates,
             Private: self._private,
         }
-        if record.latest is not None:
-            self.counters = record.latest.wrap(self.counters)
 
     def forget_routes(self) -> None:
         """The topics changed, or a session ended: find every route anew, and let nothing follow from what came."""
         for routes in self._routes.values():
             routes.clear()
 
+    def take(self, event: Event, size: int, now: float, wall: float) -> bool:
+        """Count an event, if it is data; the kinds that nearly all data is of are told apart without a look-up.
+
+        Args:
+            event: what was received.
+            size: bytes of its payload.
+            now: its arrival, monotonic.
+            wall: its arrival, seconds since the epoch.
+
+        Returns:
+            Whether it was data.
+        """
+        kind = type(event)
+        if kind is NumericTrade:
+            self._trade(event, size, now, wall)  # type: ignore[arg-type] # that is its kind, as with those below
+        elif kind is NumericTickers:
+            self._tickers(event, size, now, wall)  # type: ignore[arg-type]
+        elif kind is NumericBook:
+            self._book(event, size, now, wall)  # type: ignore[arg-type]
+        else:
+            count = self._rarer.get(kind)
+            if count is None:
+                return False
+            count(event, size, now, wall)
+        latest = self._record.latest
+        if latest is not None:
+            latest.keep(event)
+        return True
+
     # One method a kind of frame: `(event, payload bytes, monotonic, wall)`
 
     def _trade(self, event: NumericTrade, size: int, now: float, wall: float) -> None:
         symbol = event.symbol
         route = self._trade_routes.get(symbol) or self._find(Channel.TRADE, symbol)
-        route = self._count(route, self._trades, event.time, size, now, wall)
-        if route is not None and route.trades is not None:
-            found = route.trades.trade(event)
+        if route is not None:
+            self._count(route.topic, route.symbol, self._trade_channel, event.time, size, now, wall)
+            found = route.stream.trade(event)
             if found:
-                self._trades.anomalies.update(found)
+                self._trade_channel.anomalies.update(found)
+        else:
+            self._record.unrouted += 1
 
     def _text_trade(self, event: Trade, size: int, now: float, wall: float) -> None:
-        route = self._count(self._route(Channel.TRADE, event.symbol), self._trades, event.time, size, now, wall)
-        if route is not None and route.trades is not None:
-            self._trades.anomalies.update(route.trades.text_trade(event))
+        route = self._counted(Channel.TRADE, event, size, now, wall)
+        if route is not None:
+            self._trade_channel.anomalies.update(route.stream.text_trade(event))
 
     def _book(self, event: NumericBook, size: int, now: float, wall: float) -> None:
         symbol = event.levels.symbol
         route = self._book_routes.get(symbol) or self._find(Channel.MARKET_DEPTH, symbol)
-        route = self._count(route, self._books, event.time, size, now, wall)
         if route is not None:
+            self._count(route.topic, route.symbol, self._book_channel, event.time, size, now, wall)
             found = route.stream.book(event)
             if found:
-                self._books.anomalies.update(found)
+                self._book_channel.anomalies.update(found)
+        else:
+            self._record.unrouted += 1
 
     def _text_book(self, event: Book, size: int, now: float, wall: float) -> None:
-        route = self._route(Channel.MARKET_DEPTH, event.symbol)
-        route = self._count(route, self._books, event.time, size, now, wall)
+        route = self._counted(Channel.MARKET_DEPTH, event, size, now, wall)
         if route is not None:
-            self._books.anomalies.update(route.stream.text_book(event))
+            self._book_channel.anomalies.update(route.stream.text_book(event))
 
     def _diff(self, event: Diff, size: int, now: float, wall: float) -> None:
-        route, channel = self._route(Channel.DIFF, event.symbol), self._record.channels[Channel.DIFF]
-        route = self._count(route, channel, event.time, size, now, wall)
+        route = self._counted(Channel.DIFF, event, size, now, wall)
         if route is not None:
-            channel.anomalies.update(route.stream.stamped(event.time))
-            channel.anomalies.update(sanity.numbers_of_diff(event))
+            anomalies = self._record.channels[Channel.DIFF].anomalies
+            anomalies.update(route.stream.stamped(event.time))
+            anomalies.update(sanity.numbers_of_diff(event))
 
-    def _tickers(self, event: NumericTickers, size: int, now: float, wall: float) -> None:
-        self._count_rows(Channel.TICKER, event, size, now, wall)
+    def _tickers(self, event: NumericTickers | Tickers, size: int, now: float, wall: float) -> bool:
+        return self._count_rows(Channel.TICKER, self._ticker_channel, self._ticker_routes, event, size, now, wall)
 
     def _text_tickers(self, event: Tickers, size: int, now: float, wall: float) -> None:
-        if self._count_rows(Channel.TICKER, event, size, now, wall):
-            self._record.channels[Channel.TICKER].anomalies.update(sanity.numbers_of_tickers(event))
+        if self._tickers(event, size, now, wall):
+            self._ticker_channel.anomalies.update(sanity.numbers_of_tickers(event))
 
     def _rates(self, event: Rates, size: int, now: float, wall: float) -> None:
-        if self._count_rows(Channel.RATES, event, size, now, wall):
-            self._record.channels[Channel.RATES].anomalies.update(sanity.numbers_of_rates(event))
+        record = self._record.channels[Channel.RATES]
+        if self._count_rows(Channel.RATES, record, self._routes[Channel.RATES], event, size, now, wall):
+            record.anomalies.update(sanity.numbers_of_rates(event))
 
     def _private(self, event: Private, size: int, now: float, wall: float) -> None:
         route, channel = self._private_route(event.channel), self._record.channels[event.channel]
-        route = self._count(route, channel, event.time, size, now, wall)
-        if route is not None:
-            channel.anomalies.update(route.stream.stamped(event.time))
+        if route is None:
+            self._record.unrouted += 1
+            return
+        self._count(route.topic, None, channel, event.time, size, now, wall)
+        channel.anomalies.update(route.stream.stamped(event.time))
 
     # Shared by them
 
     def _count(
-        self, route: Route | None, channel: ChannelRecord, time: float, size: int, now: float, wall: float
-    ) -> Route | None:
-        """Count a frame of one pair; gives its route, None where no topic explains it."""
-        if route is None:
-            self._record.unrouted += 1
-            return None
-        _count_topic(route.topic, size, now, wall)
-        symbol = route.symbol
+        self,
+        topic: TopicRecord,
+        symbol: SymbolRecord | None,
+        channel: ChannelRecord | None,
+        time: float,
+        size: int,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Count a frame for a topic; with its channel, let its stamp tell the clock, and the clock the lag.
+
+        The way of every frame: one long function, as each call spared is a few percent.
+        """
+        topic.messages += 1
+        topic.bytes += size
+        topic.last_message_wall = wall
+        freshness = topic.freshness
+        if freshness is not None:
+            gap = freshness.message(now)
+            if gap == 0.0:
+                topic.interarrival.counts[0] += 1
+            elif gap > 0.0:
+                histogram = topic.interarrival
+                histogram.counts[bisect_left(INTERARRIVAL_BUCKETS, gap)] += 1
+                histogram.sum += gap
         if symbol is not None:
             symbol.messages += 1
             symbol.last_message_wall = wall
-        self._measure(channel, time, now, wall)
-        return route
-
-    def _count_rows(
-        self, channel: Channel, event: NumericTickers | Tickers | Rates, size: int, now: float, wall: float
-    ) -> bool:
-        """Count a frame of several pairs: once for each topic it serves, once a row for each symbol."""
-        served: list[TopicRecord] = []
-        routes = self._routes[channel]
-        time = event.time
-        regressed = False
-        for row in event.rows:
-            pair = row.symbol
-            route = routes.get(pair) or self._find(channel, pair)
-            if route is None:
-                continue
-            if route.topic not in served:
-                served.append(route.topic)
-                _count_topic(route.topic, size, now, wall)
-            if route.symbol is not None:
-                route.symbol.messages += 1
-                route.symbol.last_message_wall = wall
-            stream = route.stream
-            if time < stream.stamp:
-                regressed = True
-            stream.stamp = time
-        if not served:
-            self._record.unrouted += 1
-            return False
-        record = self._record.channels[channel]
-        self._measure(record, time, now, wall)
-        if regressed:
-            record.anomalies[Anomaly.TIMESTAMP_REGRESSION] += 1
-        return True
-
-    def _measure(self, channel: ChannelRecord, time: float, now: float, wall: float) -> None:
-        """Let a stamp tell the clock, and the clock the lag."""
+        if channel is None:
+            return
         clock = self._clock
         if time - SLOWED * now > clock.bar:
             clock.heard(time, now)
@@ -220,15 +238,66 @@ class Feed:
         elif not isnan(lag):
             self._measure_oddity(channel, lag, time, now, wall)
 
+    def _counted(
+        self, channel: Channel, event: Trade | Book | Diff, size: int, now: float, wall: float
+    ) -> Route | None:
+        """Count a frame of one pair that comes rarely; gives its route, None where no topic explains it."""
+        symbol = event.symbol
+        route = self._routes[channel].get(symbol) or self._find(channel, symbol)
+        if route is None:
+            self._record.unrouted += 1
+        else:
+            self._count(route.topic, route.symbol, self._record.channels[channel], event.time, size, now, wall)
+        return route
+
+    def _count_rows(
+        self,
+        channel: Channel,
+        record: ChannelRecord,
+        routes: dict[str, Route],
+        event: NumericTickers | Tickers | Rates,
+        size: int,
+        now: float,
+        wall: float,
+    ) -> bool:
+        """Count a frame of several pairs: once for each topic it serves, once a row for each symbol."""
+        served: list[TopicRecord] = []
+        topic: TopicRecord | None = None
+        time = event.time
+        regressed = False
+        for row in event.rows:
+            pair = row.symbol
+            route = routes.get(pair) or self._find(channel, pair)
+            if route is None:
+                continue
+            if route.topic is not topic:
+                topic = route.topic
+                if topic not in served:
+                    served.append(topic)
+            symbol = route.symbol
+            if symbol is not None:
+                symbol.messages += 1
+                symbol.last_message_wall = wall
+            stream = route.stream
+            if time < stream.stamp:
+                regressed = True
+            stream.stamp = time
+        if topic is None:
+            self._record.unrouted += 1
+            return False
+        self._count(served[0], None, record, time, size, now, wall)
+        for topic in served[1:]:
+            self._count(topic, None, None, time, size, now, wall)
+        if regressed:
+            record.anomalies[Anomaly.TIMESTAMP_REGRESSION] += 1
+        return True
+
     def _measure_oddity(self, channel: ChannelRecord, lag: float, time: float, now: float, wall: float) -> None:
         """A lag below 0 is the clock's error where the clock can learn from it, else the stamp is from the future."""
         if lag < 0.0 and not self._clock.heard(time, now):
             channel.negative_lags += 1
             self._doubt(now)
         channel.lag.observe_for(min(max(lag, 0.0), _MAX_LAG_SECONDS), self._record.client_id, wall)
-
-    def _route(self, channel: Channel, symbol: str) -> Route | None:
-        return self._routes[channel].get(symbol) or self._find(channel, symbol)
 
     def _private_route(self, channel: Channel) -> Route | None:
         routes, topic = self._routes[channel], self._record.topics.get(channel)
@@ -265,16 +334,3 @@ class Feed:
 
     def _symbol(self, channel: Channel, symbol: str) -> SymbolRecord:
         return self._record.symbols.setdefault((channel, symbol), SymbolRecord())
-
-
-def _count_topic(topic: TopicRecord, size: int, now: float, wall: float) -> None:
-    topic.messages += 1
-    topic.bytes += size
-    topic.last_message_wall = wall
-    freshness = topic.freshness
-    if freshness is not None:
-        gap = freshness.message(now)
-        if gap >= 0.0:
-            histogram = topic.interarrival
-            histogram.counts[bisect_left(histogram.bounds, gap)] += 1
-            histogram.sum += gap

@@ -94,7 +94,7 @@ class Intake:
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
         self._last_ping: dict[PingKind, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._counters: dict[type, Callable[..., None]] = {}
+        self._receives = False
         self._keepalive = session.keepalive
         self._doers: dict[type, Callable[[Any, float, float], None]] = {
             life.Moved: self._moved,
@@ -132,12 +132,10 @@ class Intake:
         self._keepalive.last_frame = now
         self._record.last_frame_wall = wall
         event = numeric.decode(payload)
-        count = self._counters.get(type(event))
-        if count is not None:
+        if self._receives and self.feed.take(event, len(payload), now, wall):
             self._record.data_frames += 1
-            count(event, len(payload), now, wall)
             if self._sibling is not None:
-                self._sibling.saw(event, payload, now)  # type: ignore[arg-type] # only data has a counter
+                self._sibling.saw(event, payload, now)  # type: ignore[arg-type] # it is data
             if type(event) is not protocol.Private:
                 if now >= self._recorder.due:
                     self._recorder.keep(payload, now, wall)
@@ -167,7 +165,7 @@ class Intake:
 
     def lost(self, now: float) -> None:
         """The socket is gone; the worker tells the session, with the cause."""
-        self._counters = {}
+        self._receives = False
         self._disarm()
         if self._sibling is not None:
             self._sibling.lost(now)
@@ -229,7 +227,7 @@ class Intake:
         kind = _KIND_OF.get(type(event))
         if kind is not None:
             self._record.frames[kind] += 1
-        elif not self._counters:
+        elif not self._receives:
             self._record.data_frames += 1
             self._record.unrouted += 1  # Data outside a session belongs to no subscription.
         if isinstance(event, protocol.Malformed):
@@ -303,7 +301,7 @@ class Intake:
         for topic in record.topics.values():
             if topic.freshness is not None:
                 topic.freshness.up(now)
-        self._counters = self.feed.counters
+        self._receives = True
         self._log.info(
             "welcomed",
             client_id=welcome.client_id,

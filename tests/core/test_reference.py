@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.latest import MAX_REMEMBERED, Latest
-from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade, decode
-from alpmon.core.protocol import Book, Diff, Tickers, Trade
+from alpmon.core.numeric import decode
+from alpmon.core.protocol import Trade
 from alpmon.core.reference import (
     IN_FLIGHT_SECONDS,
     Endpoint,
@@ -35,12 +35,8 @@ INTERVAL = 30.0
 def told(topic: str, *frames: list[Any]) -> Facts:
     """What a session that received these frames told of a topic."""
     latest = Latest()
-    handlers = latest.wrap(
-        {kind: lambda *_: None for kind in (Book, NumericBook, Diff, Tickers, NumericTickers, Trade, NumericTrade)}
-    )
     for frame in frames:
-        event = decode(json.dumps(frame).encode())
-        handlers[type(event)](event, 0, 0.0, 0.0)
+        latest.keep(decode(json.dumps(frame).encode()))
     return latest.facts(topic)
 
 
@@ -182,7 +178,7 @@ class TestLatest:
     def test_a_session_that_ended_told_nothing_of_the_next(self) -> None:
         """What came before a reconnect need not be followed on."""
         latest = Latest()
-        latest.wrap({Trade: lambda *_: None})[Trade](Trade("t", 1.0, 7, "BTC_USDT", "1", "1", "buy"), 0, 0.0, 0.0)
+        latest.keep(Trade("t", 1.0, 7, "BTC_USDT", "1", "1", "buy"))
         assert latest.facts("trade.*") == {"*": 7}
         latest.clear()
         assert latest.facts("trade.*") == {}
