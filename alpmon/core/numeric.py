@@ -108,7 +108,9 @@ def decode(payload: bytes | bytearray | memoryview) -> Event:
             if type(trade.time) is float and type(trade.id) is int:
                 return trade
         else:
-            tag, time, *rows = _tickers(payload)
+            rows = _tickers(payload)
+            tag, time = rows[0], rows[1]
+            del rows[:2]
             if tag == "tk" and type(time) is float and rows:
                 for row in rows:
                     if type(row) is not NumericRow:

@@ -99,11 +99,10 @@ class Stream:
 class TradeStream(Stream):
     """One pair's trades in one session."""
 
-    __slots__ = ("_highest_id", "_ids", "_last_id")
+    __slots__ = ("_highest_id", "_ids")
 
     def __init__(self) -> None:
         super().__init__()
-        self._last_id: float = -inf
         self._highest_id: float = -inf
         self._ids: deque[int] = deque(maxlen=IDS_REMEMBERED)
 
@@ -113,7 +112,7 @@ class TradeStream(Stream):
         # Zero times anything finite is zero, times anything else NaN, which equals nothing.
         if number > self._highest_id and time >= self.stamp and trade.amount * 0.0 == trade.price * 0.0:
             self.stamp = time
-            self._last_id = self._highest_id = number
+            self._highest_id = number
             self._ids.append(number)
             return NOTHING
         return self.text_trade(trade)
@@ -127,7 +126,7 @@ class TradeStream(Stream):
     def _identified(self, number: int) -> Found:
         if number in self._ids:
             return (Anomaly.TRADE_ID_REPEAT,)
-        regressed, self._last_id = number < self._last_id, number
+        regressed = bool(self._ids) and number < self._ids[-1]
         self._highest_id = max(self._highest_id, number)
         self._ids.append(number)
         return (Anomaly.TRADE_ID_REGRESSION,) if regressed else NOTHING

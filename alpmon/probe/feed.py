@@ -101,7 +101,7 @@ class Feed:
             routes.clear()
 
     def take(self, event: Event, size: int, now: float, wall: float) -> bool:
-        """Count an event, if it is data; the kinds that nearly all data is of are told apart without a look-up.
+        """Count an event, if it is data. What nearly all data is, is told apart and routed here, without a call between.
 
         Args:
             event: what was received.
@@ -112,15 +112,30 @@ class Feed:
         Returns:
             Whether it was data.
         """
-        kind = type(event)
-        if kind is NumericTrade:
-            self._trade(event, size, now, wall)  # type: ignore[arg-type] # that is its kind, as with those below
-        elif kind is NumericTickers:
-            self._tickers(event, size, now, wall)  # type: ignore[arg-type]
-        elif kind is NumericBook:
-            self._book(event, size, now, wall)  # type: ignore[arg-type]
+        if type(event) is NumericTrade:
+            symbol = event.symbol
+            route = self._trade_routes.get(symbol) or self._find(Channel.TRADE, symbol)
+            if route is not None:
+                self._count(route.topic, route.symbol, self._trade_channel, event.time, size, now, wall)
+                found = route.stream.trade(event)
+                if found:
+                    self._trade_channel.anomalies.update(found)
+            else:
+                self._record.unrouted += 1
+        elif type(event) is NumericTickers:
+            self._tickers(event, size, now, wall)
+        elif type(event) is NumericBook:
+            symbol = event.levels.symbol
+            route = self._book_routes.get(symbol) or self._find(Channel.MARKET_DEPTH, symbol)
+            if route is not None:
+                self._count(route.topic, route.symbol, self._book_channel, event.time, size, now, wall)
+                found = route.stream.book(event)
+                if found:
+                    self._book_channel.anomalies.update(found)
+            else:
+                self._record.unrouted += 1
         else:
-            count = self._rarer.get(kind)
+            count = self._rarer.get(type(event))
             if count is None:
                 return False
             count(event, size, now, wall)
@@ -131,32 +146,10 @@ class Feed:
 
     # One method a kind of frame: `(event, payload bytes, monotonic, wall)`
 
-    def _trade(self, event: NumericTrade, size: int, now: float, wall: float) -> None:
-        symbol = event.symbol
-        route = self._trade_routes.get(symbol) or self._find(Channel.TRADE, symbol)
-        if route is not None:
-            self._count(route.topic, route.symbol, self._trade_channel, event.time, size, now, wall)
-            found = route.stream.trade(event)
-            if found:
-                self._trade_channel.anomalies.update(found)
-        else:
-            self._record.unrouted += 1
-
     def _text_trade(self, event: Trade, size: int, now: float, wall: float) -> None:
         route = self._counted(Channel.TRADE, event, size, now, wall)
         if route is not None:
             self._trade_channel.anomalies.update(route.stream.text_trade(event))
-
-    def _book(self, event: NumericBook, size: int, now: float, wall: float) -> None:
-        symbol = event.levels.symbol
-        route = self._book_routes.get(symbol) or self._find(Channel.MARKET_DEPTH, symbol)
-        if route is not None:
-            self._count(route.topic, route.symbol, self._book_channel, event.time, size, now, wall)
-            found = route.stream.book(event)
-            if found:
-                self._book_channel.anomalies.update(found)
-        else:
-            self._record.unrouted += 1
 
     def _text_book(self, event: Book, size: int, now: float, wall: float) -> None:
         route = self._counted(Channel.MARKET_DEPTH, event, size, now, wall)
