@@ -101,7 +101,7 @@ class Feed:
             routes.clear()
 
     def take(self, event: Event, size: int, now: float, wall: float) -> bool:
-        """Count an event, if it is data. What nearly all data is, is told apart and routed here, without a call between.
+        """Count an event, if it is data. What nearly all data is, is told apart and routed without a call.
 
         Args:
             event: what was received.
