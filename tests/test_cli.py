@@ -26,11 +26,24 @@ START_SECONDS = 30.0
 TARGETS = ("observed", "documented")
 
 
+HANGING_RESOLVER = """
+import socket, time
+answers = socket.getaddrinfo
+def hangs(host, *arguments, **options):
+    if str(host).endswith(".test"):
+        time.sleep(600)
+    return answers(host, *arguments, **options)
+socket.getaddrinfo = hangs
+from alpmon.cli import main
+main()
+"""
+
+
 class Running:
     """`alpmon ...` in a process of its own; what it writes to stderr is kept line by line."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "alpmon", *arguments]
+    def __init__(self, *arguments: str, code: str = "from alpmon.cli import main; main()") -> None:
+        command = [sys.executable, "-c", code, *arguments]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
 
@@ -57,8 +70,8 @@ def start() -> Iterator[type[Running]]:
     started: list[Running] = []
 
     class Kept(Running):
-        def __init__(self, *arguments: str) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: str, **options: str) -> None:
+            super().__init__(*arguments, **options)
             started.append(self)
 
     yield Kept
@@ -110,6 +123,23 @@ def test_run_serves_until_a_signal_and_exits_with_0(
     assert '"stopped"' in running.lines[-1]
     for line in "".join(running.lines).splitlines():
         assert json.loads(line)["level"] in ("info", "warning")
+
+
+def test_a_resolver_that_hangs_holds_up_neither_an_address_nor_the_end(start: type[Running], tmp_path: Path) -> None:
+    """More names hang, REST's among them, than there are threads to wait in; it ends long before they do."""
+    names = [{"name": f"t{n}", "url": f"ws://n{n}.test/ws", "topics": ["trade.*"]} for n in range(20)]
+    for file in ("key", "secret"):
+        (tmp_path / file).write_text(file)
+    auth = {file + "_file": str(tmp_path / file) for file in ("key", "secret")}
+    names[0]["auth"] = {**auth, "rest_url": "http://rest.test/api/v3"}
+    address = {"name": "address", "url": f"ws://127.0.0.1:{free_port()}/ws", "topics": ["trade.*"]}
+    config = {"listen": "127.0.0.1:0", "state_file": str(tmp_path / "state"), "targets": [*names, address]}
+    (tmp_path / "alpmon.yaml").write_text(json.dumps(config))
+    running = start("run", "--config", str(tmp_path / "alpmon.yaml"), code=HANGING_RESOLVER)
+    told = json.loads(running.until_says("connection attempt failed"))
+    assert (told["target"], told["reason"]) == ("address", "refused")
+    assert running.end(signal.SIGTERM) == 0
+    assert (tmp_path / "state").exists()
 
 
 def test_a_bad_configuration_ends_with_2_and_every_mistake(tmp_path: Path) -> None:

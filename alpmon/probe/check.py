@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from alpmon.core import protocol
@@ -100,7 +98,6 @@ async def check(request: CheckRequest, audience: Audience) -> Report:
     Raises:
         websockets.exceptions.InvalidURI: the URL is no WebSocket URL.
     """
-    asyncio.get_running_loop().set_default_executor(_Unawaited())
     return await _Check(request, audience).run()
 
 
@@ -371,30 +368,3 @@ class _Peer:
             if not self.missing[topic]:
                 del self.missing[topic]
                 self._on_delivered(topic, max(0.0, now - self.settled_at))
-
-
-class _Unawaited(ThreadPoolExecutor):
-    """Runs each call in a thread that nobody waits for.
-
-    A look-up that hangs cannot be ended: the event loop, and the interpreter behind it, would wait for its thread for
-    as long as the resolver likes, and no deadline would hold.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            future.set_running_or_notify_cancel()
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
-                future.set_exception(error)
-
-        Thread(target=run, name="look-up", daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Nothing is waited for."""

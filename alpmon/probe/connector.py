@@ -25,6 +25,7 @@ from websockets.uri import parse_uri
 from alpmon import __version__
 from alpmon.probe.connection import FrameHandler, ProbeConnection
 from alpmon.probe.failures import ConnectFailed, translated
+from alpmon.probe.resolver import resolve
 from alpmon.probe.tls import client_context, not_after_wall
 from alpmon.telemetry.state import FailureReason, Phase
 
@@ -194,7 +195,7 @@ class _Attempt:
     async def _reach(self, host: str, port: int) -> socket.socket:
         """A connected socket to whichever address of the host answers first (RFC 8305)."""
         with self._timed(Phase.RESOLVE):
-            addresses = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await resolve(host, port)
         with self._timed(Phase.TCP):
             return await aiohappyeyeballs.start_connection(
                 addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_SECONDS, loop=self._loop

@@ -9,6 +9,7 @@ import aiohttp
 
 from alpmon.probe.closing import printable
 from alpmon.probe.failures import retry_after_seconds
+from alpmon.probe.resolver import HttpResolver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,10 @@ class RestError(Exception):
 def client() -> aiohttp.ClientSession:
     """A session for `fetch`: system CAs, the environment's proxies, no cookies."""
     return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+        connector=aiohttp.TCPConnector(resolver=HttpResolver()),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+        trust_env=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 

@@ -30,14 +30,6 @@ from tests.probe.probe_peers import Answer, Log, ended, frame, raw_server, tcp_s
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine's own proxies are, they are no part of these tests."""
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
