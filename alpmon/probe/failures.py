@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from websockets.exceptions import InvalidProxyStatus, InvalidStatus, WebSocketException
@@ -25,6 +26,7 @@ _UNREACHABLE: Final = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 )
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_ASKS_FOR_PATIENCE: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _MAX_RETRY_AFTER_DIGITS: Final = 12
 
 
@@ -36,7 +38,7 @@ class ConnectFailed(Exception):  # noqa: N818 - an attempt that failed is the ne
         phase: The step that failed.
         detail: For people; bounded, printable, without secrets.
         status: The HTTP status of a refused upgrade.
-        retry_after_seconds: How long the server asks us to stay away; not bounded.
+        retry_after_seconds: How long the server, not a proxy, asks us to stay away; not bounded.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class ConnectFailed(Exception):  # noqa: N818 - an attempt that failed is the ne
 def translated(exc: Exception, phase: Phase) -> ConnectFailed | None:
     """A foreign exception as ours; None for a bug."""
     if isinstance(exc, InvalidStatus):
-        return _refused_upgrade(exc.response, phase, "")
-    if isinstance(exc, InvalidProxyStatus):
+        asked = exc.response.headers.get_all("Retry-After")
+        patience = retry_after_seconds(exc.response.status_code, asked[0] if asked else None, time.time())
+        return _refused_upgrade(exc.response, phase, "", patience)
+    if isinstance(exc, InvalidProxyStatus):  # Its patience is its own business: others may get through.
         return _refused_upgrade(exc.response, phase, "the proxy: ")
     if isinstance(exc, TimeoutError):
         return ConnectFailed(FailureReason.TIMEOUT, phase, f"no answer in time ({phase})")
@@ -72,11 +76,9 @@ def translated(exc: Exception, phase: Phase) -> ConnectFailed | None:
     return None
 
 
-def _refused_upgrade(response: Response, phase: Phase, who: str) -> ConnectFailed:
+def _refused_upgrade(response: Response, phase: Phase, who: str, patience: float | None = None) -> ConnectFailed:
     detail = printable(f"{who}HTTP {response.status_code} {response.reason_phrase}".rstrip())
-    asked = response.headers.get_all("Retry-After")
-    seconds = retry_after_seconds(asked[0], time.time()) if asked else None
-    return ConnectFailed(FailureReason.HTTP_STATUS, phase, detail, response.status_code, seconds)
+    return ConnectFailed(FailureReason.HTTP_STATUS, phase, detail, response.status_code, patience)
 
 
 def _reason(exc: OSError, phase: Phase) -> FailureReason:
@@ -110,8 +112,13 @@ def _with_cause(exc: Exception) -> str:
     return f"{exc}: {exc.__cause__}" if exc.__cause__ is not None else str(exc)
 
 
-def retry_after_seconds(value: str, wall: float) -> float | None:
-    """What a `Retry-After` header asks for, from seconds or an HTTP date; None where it says neither."""
+def retry_after_seconds(status: int, value: str | None, wall: float) -> float | None:
+    """What a `Retry-After` header asks for, from seconds or an HTTP date; None where it says neither.
+
+    Only a server that has enough of us, or that is closed for now, is taken at its word: 429 (RFC 6585) and 503.
+    """
+    if status not in _ASKS_FOR_PATIENCE or value is None:
+        return None
     value = value.strip()
     if value.isascii() and value.isdecimal():
         return float(value[:_MAX_RETRY_AFTER_DIGITS])

@@ -79,8 +79,7 @@ def _is_good(status: int) -> bool:
 
 
 def _refused(response: aiohttp.ClientResponse) -> RestError:
-    asked = response.headers.get("Retry-After")
-    seconds = None if asked is None else retry_after_seconds(asked, time.time())
+    seconds = retry_after_seconds(response.status, response.headers.get("Retry-After"), time.time())
     return RestError(printable(f"HTTP {response.status} {response.reason or ''}".rstrip()), response.status, seconds)
 
 

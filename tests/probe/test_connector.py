@@ -292,13 +292,15 @@ async def test_a_server_that_says_nothing(scheme: str, phase: Phase) -> None:
     [
         (b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 17\r\nContent-Length: 2\r\n\r\nno", 503, 17.0),
         (b"HTTP/1.1 429 Too Many\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", 429, None),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, None),
+        (b"HTTP/1.1 429 Too Many\r\nRetry-After: 5\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n", 429, 5.0),
+        (b"HTTP/1.1 404 Not Found\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n", 404, None),
+        (b"HTTP/1.1 500 Oh\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n", 500, None),
         (b"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 301, None),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, None),
     ],
 )
 async def test_an_upgrade_that_is_refused(response: bytes, status: int, retry_after: float | None) -> None:
-    """Every status but 101 is a refusal, redirects included, with the server's own wish for patience."""
+    """Every status but 101 is a refusal, redirects included; 429 and 503 may come with a wish for patience."""
     async with tcp_server(says(response)) as port:
         failed = await failure(ConnectRequest(f"ws://localhost:{port}"))
     assert (failed.reason, failed.phase, failed.status) == (FailureReason.HTTP_STATUS, Phase.UPGRADE, status)
@@ -410,11 +412,12 @@ async def test_frames_are_never_logged(caplog: pytest.LogCaptureFixture) -> None
         (format_datetime(dt.datetime.fromtimestamp(1_000_000_090, dt.UTC), usegmt=True), 90.0),
         (format_datetime(dt.datetime.fromtimestamp(999_999_000, dt.UTC), usegmt=True), 0.0),
         ("9" * 1000, 999_999_999_999.0),
+        (None, None),
     ],
 )
-def test_retry_after(value: str, seconds: float | None) -> None:
+def test_retry_after(value: str | None, seconds: float | None) -> None:
     """Seconds or an HTTP date, never below zero; anything else is no wish at all."""
-    assert retry_after_seconds(value, 1_000_000_000.0) == seconds
+    assert retry_after_seconds(503, value, 1_000_000_000.0) == seconds
 
 
 class ConnectProxy:
@@ -522,18 +525,20 @@ async def test_a_proxy_whose_certificate_is_refused(by_proxy: Callable[[str], No
     ("refusal", "reason", "status"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", FailureReason.HTTP_STATUS, 407),
-        (b"HTTP/1.0 502 Bad Gateway\r\nRetry-After: 3\r\n\r\n", FailureReason.HTTP_STATUS, 502),
+        (b"HTTP/1.0 502 Bad Gateway\r\n\r\n", FailureReason.HTTP_STATUS, 502),
+        (b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3\r\n\r\n", FailureReason.HTTP_STATUS, 503),
         (b"nonsense\r\n\r\n", FailureReason.HANDSHAKE, None),
     ],
 )
 async def test_a_proxy_that_refuses(
     by_proxy: Callable[[str], None], refusal: bytes, reason: FailureReason, status: int | None
 ) -> None:
-    """A proxy's refusal is told as the proxy's, without its password."""
+    """A proxy's refusal is told as the proxy's, without its password; its patience is not the exchange's."""
     async with tcp_server(ConnectProxy(refusal)) as proxy_port:
         by_proxy(f"http://user:secret@localhost:{proxy_port}")
         failed = await failure(ConnectRequest("ws://exchange.invalid"))
     assert (failed.reason, failed.phase, failed.status) == (reason, Phase.TCP, status)
+    assert failed.retry_after_seconds is None
     assert "proxy" in failed.detail
     assert "secret" not in failed.detail
 
