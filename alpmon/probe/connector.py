@@ -7,12 +7,11 @@ import errno
 import logging
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final, TypedDict
 
 import aiohappyeyeballs
@@ -111,7 +110,10 @@ async def connect(request: ConnectRequest, handler: FrameHandler, observe: Obser
 
 
 class _Attempt:
-    """One attempt; knows which phase it is in, for the one who has to name a failure."""
+    """One attempt; knows which phase it is in, for the one who has to name a failure.
+
+    A phase begins where the one before it ended, so that every second of the attempt belongs to one.
+    """
 
     def __init__(self, request: ConnectRequest, handler: FrameHandler, observe: Observe) -> None:
         self.phase = Phase.RESOLVE
@@ -120,14 +122,16 @@ class _Attempt:
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._factory = partial(self._connection, handler)
+        self._since = monotonic()
 
     async def run(self) -> Connected:
         context = self._tls_context()
         proxy = self._proxy()
+        self._since = monotonic()
         connection = await self._open(proxy, context)
         try:
-            with self._timed(Phase.UPGRADE):
-                await connection.handshake(user_agent_header=self._request.user_agent)
+            await connection.handshake(user_agent_header=self._request.user_agent)
+            self._passed_to(Phase.WELCOME)
         except BaseException:
             connection.transport.abort()
             raise
@@ -140,12 +144,11 @@ class _Attempt:
             proxied=proxy is not None,
         )
 
-    @contextmanager
-    def _timed(self, phase: Phase) -> Iterator[None]:
-        self.phase = phase
-        started = time.monotonic()
-        yield
-        self._observe(phase, time.monotonic() - started)
+    def _passed_to(self, phase: Phase) -> None:
+        """The present phase succeeded, and this one begins."""
+        now = monotonic()
+        self._observe(self.phase, now - self._since)
+        self.phase, self._since = phase, now
 
     def _connection(self, handler: FrameHandler) -> ProbeConnection:
         protocol = ClientProtocol(self._uri, max_size=self._request.max_size_bytes, logger=_library_log)
@@ -171,20 +174,17 @@ class _Attempt:
             raise ConnectFailed(FailureReason.OTHER, Phase.RESOLVE, detail) from None
 
     async def _open(self, proxy: Proxy | None, context: ssl.SSLContext | None) -> ProbeConnection:
+        """A connection that is ready for the upgrade."""
         if proxy is None:
-            sock = await self._reach(self._uri.host, self._uri.port)
-        elif proxy.scheme.startswith("socks"):
-            sock = await self._reach_by_socks(proxy)
-        else:
-            return await self._open_by_http_proxy(proxy, context)
-        if context is None:
-            _, connection = await self._loop.create_connection(self._factory, sock=sock)
-        else:
-            with self._timed(Phase.TLS):
-                _, connection = await self._loop.create_connection(
-                    self._factory, sock=sock, ssl=context, **self._tls_options()
-                )
-        return connection
+            return await self._open_on(await self._reach(self._uri.host, self._uri.port), context)
+        if proxy.scheme.startswith("socks"):
+            return await self._open_on(await self._reach_by_socks(proxy), context)
+        tunnel = await self._reach_by_http_proxy(proxy)
+        try:
+            return await self._open_in(tunnel, context)
+        except BaseException:
+            tunnel.abort()
+            raise
 
     def _tls_options(self) -> _TlsOptions:
         return {
@@ -194,23 +194,22 @@ class _Attempt:
 
     async def _reach(self, host: str, port: int) -> socket.socket:
         """A connected socket to whichever address of the host answers first (RFC 8305)."""
-        with self._timed(Phase.RESOLVE):
-            addresses = await resolve(host, port)
-        with self._timed(Phase.TCP):
-            return await aiohappyeyeballs.start_connection(
-                addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_SECONDS, loop=self._loop
-            )
+        addresses = await resolve(host, port)
+        self._passed_to(Phase.TCP)
+        return await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_SECONDS, loop=self._loop
+        )
 
     async def _reach_by_socks(self, proxy: Proxy) -> socket.socket:
         """A socket through a SOCKS proxy; it resolves, or the library does, within this one step."""
+        self._passed_to(Phase.TCP)
         try:
-            with self._timed(Phase.TCP):
-                return await connect_socks_proxy(proxy, self._uri)
+            return await connect_socks_proxy(proxy, self._uri)
         except ImportError as exc:
             raise ConnectFailed(FailureReason.OTHER, Phase.TCP, str(exc)) from exc
 
-    async def _open_by_http_proxy(self, proxy: Proxy, context: ssl.SSLContext | None) -> ProbeConnection:
-        """Through a CONNECT proxy; its part of the way, TLS to the proxy included, counts as `tcp`."""
+    async def _reach_by_http_proxy(self, proxy: Proxy) -> asyncio.Transport:
+        """A tunnel through a CONNECT proxy; its part of the way, TLS to the proxy included, counts as `tcp`."""
         sock = await self._reach(proxy.host, proxy.port)
         proxy_tls = client_context(None, insecure_skip_verify=False) if proxy.scheme == "https" else None
         transport, tunnel = await self._loop.create_connection(
@@ -221,22 +220,32 @@ class _Attempt:
         )
         try:
             await tunnel.response
-            return await self._open_in_tunnel(transport, context)
         except BaseException:
             transport.abort()
             raise
+        return transport
 
-    async def _open_in_tunnel(self, tunnel: asyncio.Transport, context: ssl.SSLContext | None) -> ProbeConnection:
+    async def _open_on(self, sock: socket.socket, context: ssl.SSLContext | None) -> ProbeConnection:
+        if context is None:
+            self._passed_to(Phase.UPGRADE)
+            _, connection = await self._loop.create_connection(self._factory, sock=sock)
+            return connection
+        self._passed_to(Phase.TLS)
+        _, connection = await self._loop.create_connection(self._factory, sock=sock, ssl=context, **self._tls_options())
+        self._passed_to(Phase.UPGRADE)
+        return connection
+
+    async def _open_in(self, tunnel: asyncio.Transport, context: ssl.SSLContext | None) -> ProbeConnection:
         connection = self._factory()
         connection.connection_made(tunnel)  # It hears of a loss while TLS is being set up, too.
         tunnel.set_protocol(connection)
-        transport: asyncio.Transport | None = tunnel
         if context is not None:
-            with self._timed(Phase.TLS):
-                transport = await self._loop.start_tls(tunnel, connection, context, **self._tls_options())
-        if transport is None:  # The proxy hung up in the middle of it.
-            raise ConnectionResetError(errno.ECONNRESET, "the proxy closed the tunnel")
-        connection.connection_made(transport)
+            self._passed_to(Phase.TLS)
+            transport = await self._loop.start_tls(tunnel, connection, context, **self._tls_options())
+            if transport is None:  # The proxy hung up in the middle of it.
+                raise ConnectionResetError(errno.ECONNRESET, "the proxy closed the tunnel")
+            connection.connection_made(transport)
+        self._passed_to(Phase.UPGRADE)
         return connection
 
 

@@ -21,10 +21,11 @@ import trustme
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Opcode
 
-from alpmon.probe import tls
+from alpmon.probe import connector, tls
 from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
 from alpmon.probe.failures import retry_after_seconds
 from alpmon.telemetry.state import FailureReason, Phase
+from tests.probe.names import Names
 from tests.probe.probe_peers import Answer, Log, ended, frame, raw_server, tcp_server
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -423,13 +424,15 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 class ConnectProxy:
     """A small CONNECT proxy; remembers what it was asked."""
 
-    def __init__(self, refusal: bytes = b"") -> None:
+    def __init__(self, refusal: bytes = b"", on_request: Callable[[], object] = lambda: None) -> None:
         self.heads: list[str] = []
         self._refusal = refusal
+        self._on_request = on_request
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
+        self._on_request()
         if self._refusal:
             writer.write(self._refusal)
             await reader.read()
@@ -510,6 +513,54 @@ async def test_a_proxy_that_speaks_tls(by_proxy: Callable[[str], None], authorit
         connected.connection.close_now(1000)
         await ended(connected.connection)
     assert phases == [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE]
+
+
+class Clock:
+    """The connector's clock: stands still unless somebody lets it pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(connector, "monotonic", lambda: self.now)
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def slow_hello(tls_context: ssl.SSLContext, clock: Clock, seconds: float) -> ssl.SSLContext:
+    tls_context.sni_callback = lambda *_: clock.passes(seconds)
+    return tls_context
+
+
+@pytest.mark.usefixtures("system_authorities")
+async def test_every_second_of_the_way_through_a_proxy_belongs_to_a_phase(
+    by_proxy: Callable[[str], None], authority: trustme.CA, names: Names, clock: Clock
+) -> None:
+    """To the proxy, TLS with it and its own answer are `tcp`; nothing is left over."""
+
+    def looked_up() -> list[str]:
+        clock.passes(1.0)
+        return ["127.0.0.1"]
+
+    def dial() -> None:
+        clock.passes(30.0)
+
+    certificate = authority.issue_cert("proxy.test", "localhost")
+    upstream = slow_hello(server_tls(certificate), clock, 400.0)
+    way = slow_hello(server_tls(certificate), clock, 2.0)
+    proxy = ConnectProxy(on_request=dial)
+    options = {"ssl": upstream, "process_request": lambda *_: clock.passes(5000.0)}
+    async with websocket(**options) as port, tcp_server(proxy, ssl=way) as proxy_port:
+        by_proxy(f"https://{names.answer('proxy.test', looked_up)}:{proxy_port}")
+        took: dict[Phase, float] = {}
+        connected = await connect(ConnectRequest(f"wss://localhost:{port}"), Log(), took.__setitem__)
+        connected.connection.close_now(1000)
+        await ended(connected.connection)
+    assert took == {Phase.RESOLVE: 1.0, Phase.TCP: 32.0, Phase.TLS: 400.0, Phase.UPGRADE: 5000.0}
 
 
 async def test_a_proxy_whose_certificate_is_refused(by_proxy: Callable[[str], None], authority: trustme.CA) -> None:
