@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 from alpmon import __version__
 from alpmon.probe.connection import FrameHandler, ProbeConnection
 from alpmon.probe.failures import ConnectFailed, translated
-from alpmon.probe.resolver import resolve
+from alpmon.probe.resolver import Addresses, resolve
 from alpmon.probe.tls import client_context, not_after_wall
 from alpmon.telemetry.state import FailureReason, Phase
 
@@ -35,6 +35,8 @@ DEFAULT_MAX_SIZE_BYTES: Final = 4 << 20
 
 _HAPPY_EYEBALLS_DELAY_SECONDS: Final = 0.25
 """RFC 8305, section 5: the recommended connection attempt delay."""
+
+_RESOLVED_BY_THE_PROXY: Final = ("socks5h", "socks4a")
 
 # The library logs whole frames at the level DEBUG, the one with the token among them: never let it.
 _library_log = logging.getLogger("alpmon.probe.library")
@@ -201,12 +203,16 @@ class _Attempt:
         )
 
     async def _reach_by_socks(self, proxy: Proxy) -> socket.socket:
-        """A socket through a SOCKS proxy; it resolves, or the library does, within this one step."""
+        """A socket through a SOCKS proxy, whose part of the way counts as `tcp`.
+
+        The library is given addresses, for it would look names up in the threads of the event loop.
+        """
+        by = replace(proxy, host=_one_of(await resolve(proxy.host, proxy.port)))
+        to = self._uri
+        if proxy.scheme not in _RESOLVED_BY_THE_PROXY:
+            to = replace(to, host=_one_of(await resolve(to.host, to.port)))
         self._passed_to(Phase.TCP)
-        try:
-            return await connect_socks_proxy(proxy, self._uri)
-        except ImportError as exc:
-            raise ConnectFailed(FailureReason.OTHER, Phase.TCP, str(exc)) from exc
+        return await connect_socks_proxy(by, to, timeout=self._request.connect_timeout_seconds)
 
     async def _reach_by_http_proxy(self, proxy: Proxy) -> asyncio.Transport:
         """A tunnel through a CONNECT proxy; its part of the way, TLS to the proxy included, counts as `tcp`."""
@@ -252,6 +258,11 @@ class _Attempt:
 class _TlsOptions(TypedDict):
     server_hostname: str
     ssl_handshake_timeout: float
+
+
+def _one_of(addresses: Addresses) -> str:
+    """The best address, one of IPv4 if there is any: SOCKS4 knows no other, and many proxies listen on no other."""
+    return str(min(addresses, key=lambda found: found[0] != socket.AF_INET)[-1][0])
 
 
 def _shown_address(address: tuple[object, ...]) -> str:

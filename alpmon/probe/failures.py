@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 _UNREACHABLE: Final = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 )
+_SOCKS_REPLIES: Final[dict[int | None, FailureReason]] = {
+    3: FailureReason.UNREACHABLE,
+    4: FailureReason.UNREACHABLE,
+    5: FailureReason.REFUSED,
+    6: FailureReason.UNREACHABLE,
+}
+"""What a SOCKS5 proxy says of the exchange itself: RFC 1928, section 6."""
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _ASKS_FOR_PATIENCE: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _MAX_RETRY_AFTER_DIGITS: Final = 12
@@ -68,7 +75,8 @@ def translated(exc: Exception, phase: Phase) -> ConnectFailed | None:
     if isinstance(exc, TimeoutError):
         return ConnectFailed(FailureReason.TIMEOUT, phase, f"no answer in time ({phase})")
     if isinstance(exc, WebSocketException):
-        return ConnectFailed(FailureReason.HANDSHAKE, phase, printable(_with_cause(exc)))
+        reply = getattr(exc.__cause__, "error_code", None)
+        return ConnectFailed(_SOCKS_REPLIES.get(reply, FailureReason.HANDSHAKE), phase, printable(_with_cause(exc)))
     if isinstance(exc, socket.gaierror) or (isinstance(exc, UnicodeError) and phase is Phase.RESOLVE):
         return ConnectFailed(FailureReason.DNS, phase, printable(getattr(exc, "strerror", None) or str(exc)))
     if isinstance(exc, OSError):

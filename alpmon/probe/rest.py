@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -63,6 +65,7 @@ async def fetch(
     Raises:
         RestError: any other answer, or none.
     """
+    _refuse_socks(url)
     try:
         async with http.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
             if not _is_good(response.status):
@@ -72,6 +75,16 @@ async def fetch(
         raise RestError(f"no answer within {TIMEOUT_SECONDS:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise RestError(printable(str(error) or type(error).__name__)) from None
+
+
+def _refuse_socks(url: str) -> None:
+    """The library would take any proxy that the environment names for one that speaks HTTP."""
+    parts = urlsplit(url)
+    named = getproxies().get(parts.scheme, "")
+    if named.lower().startswith("socks") and not proxy_bypass(parts.hostname or ""):
+        raise RestError(
+            "REST cannot go through the SOCKS proxy that the environment names: except the host in no_proxy"
+        )
 
 
 def _is_good(status: int) -> bool:

@@ -24,3 +24,23 @@ async def test_only_429_and_503_ask_for_patience(
         with pytest.raises(RestError) as refused:
             await fetch(http, "GET", f"{exchange.rest_url}/ticker")
     assert (refused.value.status, refused.value.retry_after_seconds) == (status, patience)
+
+
+async def test_a_socks_proxy_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP library would speak HTTP to it; the line says so, without its password."""
+    monkeypatch.setenv("https_proxy", "socks5h://user:secret@127.0.0.1:1")
+    async with client() as http:
+        with pytest.raises(RestError, match="SOCKS proxy") as refused:
+            await fetch(http, "GET", "https://exchange.invalid/ticker")
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_host_that_needs_no_proxy_is_reached_beside_a_socks_proxy(
+    start_exchange: StartExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`no_proxy` goes before it."""
+    exchange = await start_exchange()
+    monkeypatch.setenv("http_proxy", "socks5h://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with client() as http:
+        assert await fetch(http, "GET", f"{exchange.rest_url}/ticker")
