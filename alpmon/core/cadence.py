@@ -253,7 +253,8 @@ class Cadence:
     def _suspect_a_change(self) -> None:
         memory = self._ruling
         if memory.learnt and memory.seconds > _MATURE_SECONDS and self.threshold < self._ceiling:
-            self._fresh, self._held = _Tail(), max(self.threshold, self._known.threshold(self._rate))
+            held = max(self.threshold, self._known.threshold(self._rate))
+            self._fresh, self._held = _Tail(), min(held, _LONGEST_SECONDS)
 
     @property
     def _ruling(self) -> _Tail:

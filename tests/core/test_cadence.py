@@ -165,6 +165,16 @@ class TestSaving:
         assert restored.stale_after() == pytest.approx(cadence.stale_after(), rel=0.01)
         assert 100 < len(json.dumps(saved)) < 50_000
 
+    def test_an_extrapolation_beyond_all_measure_is_saved_as_what_it_can_mean(self) -> None:
+        """Two long gaps among short ones and then an outage: the tail reaches thousands of years, the file a day."""
+        cadence = fed([*([0.02] * 4), 60.0, 60.0, *([0.02] * 6), 80_000.0])
+        saved = cadence.snapshot()
+        assert saved["fresh"] is not None, "the verdict so far is held"
+        assert 0.0 < float(str(saved["held_seconds"])) <= 24 * HOUR
+        restored = Cadence(FLOOR, CEILING)
+        restored.restore(json.loads(json.dumps(saved)))
+        assert restored.stale_after() == cadence.stale_after()
+
     def test_nothing_learnt_is_saved_too(self) -> None:
         """A topic that never spoke has a snapshot like every other."""
         restored = Cadence(FLOOR, CEILING)
