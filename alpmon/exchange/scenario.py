@@ -6,8 +6,8 @@
       - {at: 20s, fault: mute, topic: "trade.*", for: 40s}
       - {at: 1m10s, fault: close, code: 1012}
 
-`at` counts from the start, `for` is how long a fault holds (without it: to the end of the round), the rest are the
-fields of the fault, as in `alpmon.exchange.faults`.
+`at` counts from the start, `for` is how long a fault holds (without it: to the end of the round, and for good where
+nothing repeats), the rest are the fields of the fault, as in `alpmon.exchange.faults`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fault; `at` and `duration` in seconds, None to hold to the end of the round."""
+    """One fault; `at` and `duration` in seconds, None to hold to the end of the round, if there is one."""
 
     at: float
     duration: float | None
@@ -136,17 +136,18 @@ def parse(text: str, source: str = "scenario") -> Scenario:
 async def play(exchange: Exchange, scenario: Scenario, *, pace: float = 1.0) -> None:
     """Bring the faults about in time, `pace` times as fast as written; all are lifted at the end of each round.
 
-    Returns after the last step of a scenario that does not repeat; the others play until they are cancelled.
+    Returns after the last step of a scenario that neither repeats nor leaves a fault on; the others play, or hold what
+    is on, until they are cancelled.
     """
+    round_seconds = None if scenario.repeat_every_seconds is None else scenario.repeat_every_seconds / pace
     while True:
-        started = time.monotonic()
-        await _play_once(exchange, scenario.steps, pace)
-        if scenario.repeat_every_seconds is None:
+        await _play_round(exchange, scenario.steps, pace, round_seconds)
+        if round_seconds is None:
             return
-        await asyncio.sleep(started + scenario.repeat_every_seconds / pace - time.monotonic())
 
 
-async def _play_once(exchange: Exchange, steps: Iterable[Step], pace: float) -> None:
+async def _play_round(exchange: Exchange, steps: Iterable[Step], pace: float, seconds: float | None) -> None:
+    """All cues, and then the rest of the round; without an end it is over once nothing is on any more."""
     started = time.monotonic()
     ids: dict[int, int] = {}
     try:
@@ -155,10 +156,16 @@ async def _play_once(exchange: Exchange, steps: Iterable[Step], pace: float) -> 
             _log.info(
                 "fault" if begins else "fault lifted", **step.fault.model_dump(exclude_defaults=True, mode="json")
             )
-            if begins:
-                ids[position] = exchange.faults.add(step.fault)
-            else:
+            if not begins:
                 exchange.faults.lift(ids.pop(position))
+            elif step.fault.instant:
+                exchange.faults.add(step.fault)
+            else:
+                ids[position] = exchange.faults.add(step.fault)
+        if seconds is not None:
+            await asyncio.sleep(started + seconds - time.monotonic())
+        elif ids:
+            await asyncio.Event().wait()
     finally:
         for fault_id in ids.values():
             exchange.faults.lift(fault_id)

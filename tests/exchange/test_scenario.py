@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from alpmon.exchange import scenario
+from alpmon.exchange import Exchange, scenario
 from alpmon.exchange.faults import Close, DelayAcks, Fault, Mute
 from alpmon.exchange.scenario import Scenario, ScenarioError, Step
 from tests.waiting import eventually
@@ -145,41 +146,71 @@ class TestPlaying:
         seen: list[tuple[str, bool, float]] = []
         exchange.faults.add, exchange.faults.lift = _watched(exchange.faults, seen, time.monotonic())
         steps = (Step(0.0, None, DelayAcks(by=1)), Step(1.0, 2.0, Mute()), Step(2.0, 2.0, Mute(topic="x")))
-        await scenario.play(exchange, Scenario("x", steps), pace=10)
-        assert [(name, begins) for name, begins, _ in seen] == [
+        async with _playing(exchange, Scenario("x", steps, repeat_every_seconds=6.0), pace=10):
+            await eventually(lambda: len(seen) >= 7)
+        assert [(name, begins) for name, begins, _ in seen[:7]] == [
             ("delay_acks", True),
             ("mute", True),
             ("mute", True),
             ("mute", False),
             ("mute", False),
             ("delay_acks", False),
+            ("delay_acks", True),
         ]
-        for (_, _, at), planned in zip(seen, (0.0, 0.1, 0.2, 0.3, 0.4, 0.4), strict=True):
+        for (_, _, at), planned in zip(seen, (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.6), strict=False):
             assert planned - 0.001 <= at < planned + 0.3
+
+    async def test_a_fault_without_a_duration_holds_to_the_end_of_the_round(self, start_exchange) -> None:
+        """Also as the round's only cue, and as its last one."""
+        exchange = await start_exchange()
+        seen: list[tuple[str, bool, float]] = []
+        exchange.faults.add, exchange.faults.lift = _watched(exchange.faults, seen, time.monotonic())
+        story = Scenario("x", (Step(1.0, None, Mute()),), repeat_every_seconds=5.0)
+        async with _playing(exchange, story, pace=10):
+            await eventually(lambda: len(seen) >= 2)
+        assert [(name, begins) for name, begins, _ in seen[:2]] == [("mute", True), ("mute", False)]
+        assert seen[1][2] >= 0.5 - 0.001
+
+    async def test_where_nothing_repeats_it_holds_until_the_scenario_is_cancelled(self, start_exchange) -> None:
+        """Long after the last cue; then nothing is left of it."""
+        exchange = await start_exchange()
+        steps = (Step(0.0, None, Mute()), Step(0.1, 0.1, DelayAcks(by=1)), Step(0.3, None, Close()))
+        seen: list[tuple[str, bool, float]] = []
+        exchange.faults.add, exchange.faults.lift = _watched(exchange.faults, seen, time.monotonic())
+        async with _playing(exchange, Scenario("x", steps), pace=10) as playing:
+            await eventually(lambda: "close" in [name for name, _, _ in seen])
+            done, _ = await asyncio.wait([playing], timeout=0.2)
+            assert not done
+            assert [active.fault.fault for active in exchange.faults] == ["mute"]
+        assert not exchange.faults
 
     async def test_a_round_is_played_again(self, start_exchange, dial) -> None:
         """A repeating scenario closes one client after the other."""
         exchange = await start_exchange()
         story = Scenario("x", (Step(0.5, None, Close()),), repeat_every_seconds=1.0)
-        playing = asyncio.create_task(scenario.play(exchange, story, pace=10))
-        for _ in range(3):
-            client = await dial(exchange)
-            assert await client.close_code() == 1012
-        assert not playing.done()
-        playing.cancel()
-        with suppress(asyncio.CancelledError):
-            await playing
+        async with _playing(exchange, story, pace=10) as playing:
+            for _ in range(3):
+                client = await dial(exchange)
+                assert await client.close_code() == 1012
+            assert not playing.done()
 
     async def test_a_cancelled_scenario_leaves_nothing_on(self, start_exchange) -> None:
         """Its faults are lifted, those of others stay."""
         exchange = await start_exchange()
         mine = exchange.faults.add(Mute(topic="mine"))
-        playing = asyncio.create_task(scenario.play(exchange, Scenario("x", (Step(0.0, 60.0, Mute()),))))
-        await eventually(lambda: len(list(exchange.faults)) == 2)
-        playing.cancel()
-        with suppress(asyncio.CancelledError):
-            await playing
+        async with _playing(exchange, Scenario("x", (Step(0.0, 60.0, Mute()),))):
+            await eventually(lambda: len(list(exchange.faults)) == 2)
         assert [active.id for active in exchange.faults] == [mine]
+
+
+@asynccontextmanager
+async def _playing(exchange: Exchange, story: Scenario, pace: float = 1.0) -> AsyncIterator[asyncio.Task[None]]:
+    """A scenario that is cancelled at the end."""
+    playing = asyncio.create_task(scenario.play(exchange, story, pace=pace))
+    yield playing
+    playing.cancel()
+    with suppress(asyncio.CancelledError):
+        await playing
 
 
 def _watched(faults, seen: list[tuple[str, bool, float]], started: float):
