@@ -153,9 +153,8 @@ async def _play_round(exchange: Exchange, steps: Iterable[Step], pace: float, se
     try:
         for at, begins, position, step in _cues(steps):
             await asyncio.sleep(started + at / pace - time.monotonic())
-            _log.info(
-                "fault" if begins else "fault lifted", **step.fault.model_dump(exclude_defaults=True, mode="json")
-            )
+            fields = step.fault.model_dump(exclude={"fault"}, exclude_defaults=True, mode="json")
+            _log.info("fault" if begins else "fault lifted", kind=step.fault.fault, **fields)
             if not begins:
                 exchange.faults.lift(ids.pop(position))
             elif step.fault.instant:
