@@ -207,6 +207,7 @@ class Session:
         self._auth_sent = False
         self._auth_renewed = False
         self._probe_due = NEVER
+        self._closing = False
 
     # What happens to the connection
 
@@ -239,13 +240,23 @@ class Session:
         seconds = self.keepalive.ponged(payload, now)
         return [] if seconds is None else [RoundTrip(seconds)]
 
+    def closing(self) -> None:
+        """The connection is being closed, whoever wants it: frames may still come, and nothing is sent or due."""
+        self._closing = True
+        self.subscriptions.closing()
+
     def tick(self, now: float) -> list[Output]:
         """Whatever is due by now; call it again at `deadline()`."""
+        if self._closing:
+            return []
         if self.state is State.WELCOMING:
-            return [Drop(DropCause.WELCOME_TIMEOUT)] if now >= self._welcome_due else []
+            return self._give_up(DropCause.WELCOME_TIMEOUT) if now >= self._welcome_due else []
         if not self.up:
             return []
-        outputs = self._tick_keepalive(now)
+        due = self.keepalive.tick(now)
+        if isinstance(due, GiveUp):
+            return self._give_up(DropCause(due.cause))
+        outputs: list[Output] = [] if due is None else [due]
         if now >= self._auth_due:
             outputs += self._auth_answered(now, accepted=True)
         outputs += self._settled(self.subscriptions.tick(now), now)
@@ -256,6 +267,8 @@ class Session:
 
     def deadline(self) -> float:
         """When `tick` is next due, if nothing happens before; infinite where nothing is."""
+        if self._closing:
+            return NEVER
         if self.state is State.WELCOMING:
             return self._welcome_due
         if not self.up:
@@ -336,8 +349,8 @@ class Session:
         self.subscriptions = Subscriptions(self.topics, self._settings.max_frame_bytes, self._settings.ack_timeout)
 
     def _on_welcome(self, welcome: Welcome, now: float) -> list[Output]:
-        if self.state is not State.WELCOMING:
-            return []  # A second welcome changes nothing: the session is what the first one said.
+        if self.state is not State.WELCOMING or self._closing:
+            return []  # A second welcome changes nothing: the session is what the first one said. Nor does a late one.
         self.welcome, self.welcomed_at = welcome, now
         self.keepalive.welcomed(welcome.ping_interval_seconds, welcome.ping_timeout_seconds, now)
         if self._settings.ack_probe_interval > 0:
@@ -369,7 +382,7 @@ class Session:
         if not self.subscriptions.settled:
             return list(outputs)
         live = [*outputs, *(self._move(Move.SETTLE) if self.state is State.SUBSCRIBING else [])]
-        if not self._authenticate or self._auth_sent or self._auth_due < NEVER:
+        if not self._authenticate or self._auth_sent or self._auth_due < NEVER or self._closing:
             return live
         self._auth_sent = True
         self._auth_due = now + self._settings.ack_timeout
@@ -387,8 +400,6 @@ class Session:
         self.dialect = dialect
         return [DialectSeen(dialect)]
 
-    def _tick_keepalive(self, now: float) -> list[Output]:
-        due = self.keepalive.tick(now)
-        if isinstance(due, GiveUp):
-            return [Drop(DropCause(due.cause))]
-        return [] if due is None else [due]
+    def _give_up(self, cause: DropCause) -> list[Output]:
+        self.closing()
+        return [Drop(cause)]

@@ -148,6 +148,7 @@ class Subscriptions:
         self._flight: _Flight | None = None
         self._timed_out: dict[str, float] = {}
         self._probes = 0
+        self._closing = False
 
     @property
     def settled(self) -> bool:
@@ -226,6 +227,10 @@ class Subscriptions:
             outputs += self._reject(wanted, RequestFailure.TIMEOUT)
         return outputs + self._send_next(now)
 
+    def closing(self) -> None:
+        """Nothing can be sent any more; what is in flight may still be answered."""
+        self._closing = True
+
     def drop(self, now: float) -> list[Output]:
         """The session is over: nothing more is sent, and no answer will come."""
         self._queue.clear()
@@ -236,7 +241,7 @@ class Subscriptions:
         return self._send_next(now)
 
     def _send_next(self, now: float) -> list[Output]:
-        if self._flight is not None or not self._queue:
+        if self._closing or self._flight is not None or not self._queue:
             return []
         op, topics = self._queue.popleft()
         self._flight = _Flight(op, topics, now, topics)

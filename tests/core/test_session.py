@@ -139,6 +139,50 @@ def test_an_unanswered_ping_of_ours_is_a_ping_timeout() -> None:
     assert told.at(31.0) == ["drop: ping_timeout"]
 
 
+@pytest.mark.parametrize("due_by", ["welcome", "own ping", "silence"])
+def test_a_peer_that_was_given_up_is_waited_for_no_more(due_by: str) -> None:
+    """Until the socket is gone nothing is due: a deadline that stays in the past would never let the driver sleep."""
+    told = Told() if due_by == "welcome" else live(settings=Settings(10.0, 5.0, None, 20.0, 0.0, 800))
+    if due_by == "own ping":
+        told.at(1.0)
+        told.session.keepalive.last_frame = 60.0
+    assert len(told.at(100.0)) == 1
+    assert told.session.deadline() == NEVER
+    assert told.at(101.0) == []
+
+
+def test_a_welcome_after_its_deadline_begins_no_session() -> None:
+    """The connection is already being closed for want of it."""
+    told = Told()
+    told.at(10.0)
+    assert told.hears(WELCOME, 10.1) == []
+    assert told.session.state is State.WELCOMING
+    assert [line(o) for o in told.session.ended(10.2)] == ["welcoming -> backoff"]
+
+
+def test_a_closing_connection_still_hears_and_asks_for_nothing() -> None:
+    """What is in flight may be answered yet; the request behind it would never reach the server."""
+    told = Told(["trade.*", "ticker.*"], replace(SETTINGS, max_frame_bytes=32, ack_probe_interval=1.0))
+    told.hears(WELCOME, 0.0)
+    told.session.closing()
+    assert told.hears('["subscribe",1790139140,"trade.*"]', 0.5)[1:] == ["subscribe acknowledged after 0.5 s: trade.*"]
+    assert told.at(60.0) == []
+    assert told.session.add(["rates.*"], 60.5) == []
+    assert [line(o) for o in told.session.ended(61.0)] == ["subscribing -> backoff"]
+    told.session.retry()
+    told.session.opened(62.0)
+    assert told.session.deadline() == 72.0, "the next session is waited for as ever"
+
+
+def test_a_closing_connection_is_given_no_token() -> None:
+    """It would be taken for one that nobody refused."""
+    told = Told(auth=True)
+    told.hears(WELCOME, 0.0)
+    told.session.closing()
+    assert told.hears('["subscribe",1790139140,"trade.*"]', 0.5)[-1] == "subscribing -> live"
+    assert renews(told, 0.6) == []
+
+
 def test_a_pong_is_a_round_trip() -> None:
     """Measured from the hand-over of the ping to the arrival of its answer."""
     told = live(settings=Settings(10.0, 5.0, None, 20.0, 0.0, 800))

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpmon.core.protocol import Dialect
+from alpmon.core.session import Session
 from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload, RefuseUpgrades
 from alpmon.exchange.pairs import SYMBOLS
 from tests.core.bad_frames import BAD_FRAMES
 from tests.integration.harness import TARGET, monitoring, target, until
+from tests.probe.probe_peers import silent_server
 
 if TYPE_CHECKING:
     from tests.conftest import StartExchange
@@ -151,6 +153,18 @@ async def test_a_server_that_never_welcomes_is_a_failure_not_a_disconnect(start_
         assert scrape.value("alpmon_connection_up") == 0
         status, _ = await monitored.get("/-/ready")
         assert status == 200
+
+
+async def test_a_peer_that_was_given_up_costs_nothing_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not answer our close either: the deadline that it missed is no reason to look at the clock again."""
+    looks = []
+    tick = Session.tick
+    monkeypatch.setattr(Session, "tick", lambda session, now: looks.append(now) or tick(session, now))
+    async with silent_server(b"") as port:
+        hasty = {"timeouts": {"welcome": "100ms"}, "reconnect": {"initial": "1m", "max": "1m"}}
+        async with monitoring(target(f"ws://127.0.0.1:{port}", ["trade.*"]) | hasty) as monitored:
+            await until(lambda: monitored.connection().failures["welcome_timeout"] == 1)
+            assert len(looks) <= 2 * monitored.connection().attempts
 
 
 async def test_a_reset_connection_is_the_networks_doing(start_exchange: StartExchange) -> None:
