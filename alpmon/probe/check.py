@@ -330,6 +330,9 @@ class _Peer:
             self.pong_at = now
             self.changed.set()
 
+    def closing(self, now: float) -> None:  # noqa: ARG002
+        self.session.closing()
+
     def lost(self, now: float) -> None:  # noqa: ARG002
         self.gone = True
         self.changed.set()

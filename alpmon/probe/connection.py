@@ -57,6 +57,9 @@ class FrameHandler(Protocol):
     def protocol_pong(self, payload: bytes, now: float, wall: float) -> None:
         """A WebSocket pong, asked for or not."""
 
+    def closing(self, now: float) -> None:
+        """The closing handshake has begun, by whichever side: frames may still come, and nothing can be sent."""
+
     def lost(self, now: float) -> None:
         """The connection is gone; called once, and only after `opened`."""
 
@@ -98,20 +101,22 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
 
     # What the handler and the worker may do
 
-    def send_text_now(self, data: bytes) -> float:
-        """Send a text message; returns the monotonic time when it had been handed to the socket.
+    def send_text_now(self, data: bytes) -> float | None:
+        """Send a text message.
 
-        Does nothing once the connection is closing.
+        Returns:
+            The monotonic time when it had been handed to the socket; None where it was not, as the connection closes.
         """
-        if self._may_send:
-            self.protocol.send_text(data)
-            self.send_data()
+        if not self._may_send:
+            return None
+        self.protocol.send_text(data)
+        self.send_data()
         handed_over = monotonic()
         self._bound_unsent()
         return handed_over
 
     def send_ping_now(self, payload: bytes) -> float:
-        """Send a WebSocket ping of at most 125 bytes; returns as `send_text_now`."""
+        """Send a WebSocket ping of at most 125 bytes, unless the connection closes; returns when that was."""
         if self._may_send:
             self.protocol.send_ping(payload)
             self.send_data()
@@ -317,6 +322,8 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
     def _limit_closing(self) -> None:
         if self._close_timer is None and self.protocol.close_expected():
             self._close_timer = self.loop.call_later(self._close_timeout_seconds, self.transport.abort)
+            if self._opened:
+                self._handler.closing(monotonic())
 
 
 _read_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[bytearray, memoryview]] = WeakKeyDictionary()

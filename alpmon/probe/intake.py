@@ -163,6 +163,12 @@ class Intake:
         self._heard(now, wall)
         self.carry_out(self.session.ponged(payload, now), now, wall)
 
+    def closing(self, now: float) -> None:
+        """Frames may still come, and nothing can be sent: nothing is due any more."""
+        del now
+        self.session.closing()
+        self._disarm()
+
     def lost(self, now: float) -> None:
         """The socket is gone; the worker tells the session, with the cause."""
         self._receives = False
@@ -264,11 +270,12 @@ class Intake:
         if allowed:
             self._log.warning(event, reason=reason, suppressed=suppressed, **more)
 
-    def _note_ping(self, kind: PingKind, now: float, wall: float, answered: float) -> None:
+    def _note_ping(self, kind: PingKind, now: float, wall: float, answered: float | None) -> None:
         record = self._record
         record.pings[kind] += 1
         record.last_ping_wall = wall
-        record.pong_latency[kind].observe_for(answered - now, record.client_id, wall)
+        if answered is not None:
+            record.pong_latency[kind].observe_for(answered - now, record.client_id, wall)
         before = self._last_ping.get(kind)
         if before is not None:
             record.ping_interval[kind].observe(now - before)
@@ -355,7 +362,8 @@ class Intake:
 
     def _request(self, request: subs.Request, now: float, wall: float) -> None:
         del wall
-        self._open_connection().send_text_now(request.frame)
+        if self._open_connection().send_text_now(request.frame) is None:
+            return
         self._record.requests[request.op] += 1
         if request.op is subs.RequestOp.SUBSCRIBE:
             for freshness in self._freshness(request.topics):

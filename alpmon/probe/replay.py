@@ -84,6 +84,7 @@ class Replay:
             entries.Pong: lambda line, entry: line.intake.protocol_pong(entry.payload, entry.now, entry.wall),
             entries.Tick: lambda line, entry: line.intake.tick(entry.now, entry.wall),
             entries.Asked: self._asked,
+            entries.Closing: lambda line, entry: line.intake.closing(entry.now),
             entries.Lost: lambda line, entry: line.intake.lost(entry.now),
             entries.Failed: self._failed,
             entries.Disconnected: self._disconnected,

@@ -100,6 +100,10 @@ class LineTape:
         """The session was asked for something."""
         self._write(entries.Asked, now, time.time(), bool(topics), what=what, topics=tuple(topics))
 
+    def closing(self, now: float) -> None:
+        """The closing handshake began."""
+        self._write(entries.Closing, now, time.time())
+
     def lost(self, now: float) -> None:
         """The socket is gone."""
         self._write(entries.Lost, now, time.time())
@@ -201,6 +205,11 @@ class TapedIntake(Intake):
         """As an intake does."""
         self._tape.pong(payload, now, wall)
         super().protocol_pong(payload, now, wall)
+
+    def closing(self, now: float) -> None:
+        """As an intake does."""
+        self._tape.closing(now)
+        super().closing(now)
 
     def lost(self, now: float) -> None:
         """As an intake does."""

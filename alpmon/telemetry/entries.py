@@ -96,6 +96,10 @@ class Asked(Entry, frozen=True, kw_only=True, tag="asked"):
     topics: tuple[str, ...] = ()
 
 
+class Closing(Entry, frozen=True, kw_only=True, tag="closing"):
+    """The closing handshake began: what comes may still be understood, and nothing is sent."""
+
+
 class Lost(Entry, frozen=True, kw_only=True, tag="lost"):
     """The socket is gone."""
 
@@ -151,6 +155,7 @@ AnyEntry: TypeAlias = (
     | Pong
     | Tick
     | Asked
+    | Closing
     | Lost
     | Failed
     | Disconnected

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from websockets.frames import Opcode
 
 from alpmon.core.protocol import Dialect
 from alpmon.core.session import Session
@@ -15,9 +16,11 @@ from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload
 from alpmon.exchange.pairs import SYMBOLS
 from tests.core.bad_frames import BAD_FRAMES
 from tests.integration.harness import TARGET, monitoring, target, until
-from tests.probe.probe_peers import silent_server
+from tests.probe.probe_peers import frame, raw_server, silent_server
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+
     from tests.conftest import StartExchange
 
 FAST_PINGS = {"ping_interval_seconds": 0.4, "ping_timeout_seconds": 0.6}
@@ -209,6 +212,30 @@ async def test_a_stop_says_goodbye_with_1001_within_two_seconds(start_exchange: 
     assert second.close is not None
     assert (second.close.initiator, second.close.code) == ("client", 1001)
     assert first.client_id != second.client_id
+
+
+async def test_what_a_closing_connection_did_not_send_is_not_counted() -> None:
+    """The answer to the first request comes after our goodbye: the second one stays unsaid, and so has not failed."""
+    asked = asyncio.Event()
+
+    async def welcome_and_answer_late(reader: StreamReader, writer: StreamWriter, response: bytes) -> None:
+        writer.write(response + frame(Opcode.TEXT, b'["welcome",1790139140,20000,30000,"c1"]'))
+        await reader.readexactly(2 + 4 + len('["subscribe","trade.*"]'))
+        asked.set()
+        assert await reader.readexactly(1) == frame(Opcode.CLOSE)[:1]
+        writer.write(frame(Opcode.TEXT, b'["subscribe",1790139140,"trade.*"]') + frame(Opcode.TEXT, b"1"))
+        await reader.read()
+
+    topics, options = ["trade.*", "ticker.*"], {"max_frame_bytes": 32, "rtt_interval": "0s"}
+    async with (
+        raw_server(welcome_and_answer_late) as port,
+        monitoring(target(f"ws://127.0.0.1:{port}", topics, **options)) as monitored,
+    ):
+        record = monitored.connection()
+        await asked.wait()
+    assert record.ack["subscribe"].count == 1
+    assert (record.requests, record.request_failures) == ({"subscribe": 1}, {})
+    assert (record.pings["text"], record.pong_latency["text"].count) == (1, 0)
 
 
 async def test_a_worker_that_dies_of_a_bug_is_counted_and_restarted_and_the_rest_live_on(

@@ -27,6 +27,7 @@ class Log:
         self.heard: list[tuple[Any, ...]] = []
         self.stamps: list[tuple[float, float]] = []
         self.answered: list[float] = []
+        self.closing_at: list[float] = []
         self.lost_at: list[float] = []
         self.connection: ProbeConnection | None = None
         self.changed = asyncio.Event()
@@ -50,6 +51,9 @@ class Log:
 
     def protocol_pong(self, payload: bytes, now: float, wall: float) -> None:
         self._note(("pong", payload), now, wall)
+
+    def closing(self, now: float) -> None:
+        self.closing_at.append(now)
 
     def lost(self, now: float) -> None:
         self.lost_at.append(now)

@@ -41,7 +41,7 @@ async def every_size() -> None:
         ("binary", 140_000),
     ]
     assert facts == CloseFacts(Initiator.SERVER, 4001, 4001, "done", CloseCause.CLOSE_FRAME)
-    assert len(log.lost_at) == 1
+    assert (len(log.closing_at), len(log.lost_at)) == (1, 1)
 
 
 async def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
@@ -252,7 +252,8 @@ async def test_closing_while_messages_are_handled() -> None:
     def close(log: Log, payload: bytes) -> None:
         assert log.connection is not None
         log.connection.close_now(1008, "enough")
-        log.connection.send_text_now(b"too late")
+        assert len(log.closing_at) == 1
+        assert log.connection.send_text_now(b"too late") is None
         log.connection.send_ping_now(b"too late")
 
     received: list[bytes] = []
@@ -333,4 +334,4 @@ async def test_a_refused_handshake_is_never_opened() -> None:
         with pytest.raises(Exception, match="503"):
             await dial(port, log)
     assert log.heard == []
-    assert log.lost_at == []
+    assert log.closing_at == log.lost_at == []

@@ -204,6 +204,8 @@ class Handler:
     def protocol_pong(self, payload: bytes, now: float, wall: float) -> None:
         self.heard.append((Opcode.PONG, payload))
 
+    def closing(self, now: float) -> None: ...
+
     def lost(self, now: float) -> None:
         self.lost_calls += 1
 
