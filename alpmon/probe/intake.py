@@ -79,6 +79,7 @@ class Intake:
         self.session = session
         self.feed = Feed(target, record, self._doubt_clock)
         self.drop_cause: DropCause | None = None
+        self.is_open = False
         self._record = record
         self._recorder = record.recorder
         self._log = log
@@ -119,6 +120,7 @@ class Intake:
     def opened(self, connection: ProbeConnection, now: float, wall: float) -> None:
         """The upgrade is done; no frame came before."""
         self._connection = connection
+        self.is_open = True
         self._opened_at = now
         self._keepalive = self.session.keepalive
         self._last_ping.clear()
@@ -171,7 +173,8 @@ class Intake:
 
     def lost(self, now: float) -> None:
         """The socket is gone; the worker tells the session, with the cause."""
-        self._receives = False
+        self.is_open = self._receives = False
+        self.session.closing()
         self._disarm()
         if self._sibling is not None:
             self._sibling.lost(now)
@@ -188,6 +191,11 @@ class Intake:
         """Start the close handshake on a connection that is open; nothing to do on any other."""
         if self._connection is not None:
             self._connection.close_now(code, reason)
+
+    def abort(self) -> None:
+        """Drop a connection that is open, and hear nothing more of it."""
+        if self._connection is not None:
+            self._connection.abort()
 
     # Time
 

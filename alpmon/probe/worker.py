@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from alpmon.core.protocol import Dialect
 from alpmon.core.session import DropCause, Session, State
 from alpmon.logs import Bounded
 from alpmon.probe.auth import AuthError
+from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
 from alpmon.probe.connector import ConnectFailed, connect
 from alpmon.probe.intake import GOING_AWAY, Intake
 from alpmon.probe.taped import TapedIntake, TapedSession
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from alpmon.core.backoff import Backoff
     from alpmon.core.session import Settings
     from alpmon.probe.auth import TokenSource
-    from alpmon.probe.connection import CloseFacts
     from alpmon.probe.connector import Connected, ConnectRequest
     from alpmon.probe.siblings import Sibling
     from alpmon.probe.taped import LineTape
@@ -86,7 +87,7 @@ class Worker:
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )
-        self._open = False
+        self._holding = False
         self._stopping = False
         self._stop_reason = SHUTDOWN
         self._task: asyncio.Task[None] | None = None
@@ -96,24 +97,28 @@ class Worker:
 
     async def run(self) -> None:
         """Attempt after attempt, until `stop`."""
-        self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task()
         try:
-            while True:
+            while not self._stopping:
                 retry_after = await self._attempt()
-                if self._stopping:
-                    break
-                await self._wait(retry_after)
+                if not self._stopping:
+                    await self._wait(retry_after)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
+            if task is not None:
+                task.uncancel()  # It was us, and the task has more to do.
+        except Exception as bug:
+            self._died(bug)
+            raise
         if self.session.state is not State.STOPPED:
-            self._carry_out(self.session.stop(time.monotonic()))
+            self._ended(_dropped("", None), None)
 
     def stop(self, reason: str = SHUTDOWN) -> None:
         """Say goodbye (1001) where there is somebody to say it to, and let `run` end."""
         self._stopping = True
         self._stop_reason = reason
-        if self._open:
+        if self._holding or self._intake.is_open:
             self._intake.close(GOING_AWAY, f"monitor: {reason}")
         elif self._task is not None:
             self._task.cancel()
@@ -142,6 +147,7 @@ class Worker:
     async def _attempt(self) -> float | None:
         """Connect and hold until the end; the seconds that the server asked us to stay away, if it did."""
         self._record.attempts += 1
+        self._data_before = self._record.data_frames
         try:
             if self._token_source is not None:
                 self._token = await self._token_source.get()
@@ -157,9 +163,12 @@ class Worker:
         self._record.connect[phase].observe(seconds)
 
     def _failed(self, reason: FailureReason, detail: str, retry_after: float | None) -> float | None:
-        now, wall = time.monotonic(), time.time()
-        self._count_failure(reason, detail, now, wall)
-        self._carry_out(self.session.ended(now))
+        """An attempt came to nothing, unless it came to a session first.
+
+        The welcome may lie in one read with the upgrade; where our loop was late, that is read when the deadline of the
+        attempt is past already, and before anybody looks at it.
+        """
+        self._ended(_dropped(detail, CloseCause.CONNECTION_LOST), (reason, detail))
         self._attempted()
         return retry_after
 
@@ -177,19 +186,20 @@ class Worker:
             self._record.certificate_not_after_wall = connected.certificate_not_after_wall
         self._attempted()
         connection = connected.connection
-        self._open = True
-        self._data_before = self._record.data_frames
+        self._holding = True
         renewing = None if self._token_source is None else asyncio.create_task(self._renew(self._token_source))
         try:
             if self._stopping:
                 self.stop(self._stop_reason)
             facts = await connection.wait_lost()
         finally:
-            self._open = False
             if renewing is not None:
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
-        self._account(facts)
+        timed_out = self._intake.drop_cause is DropCause.WELCOME_TIMEOUT
+        reason = FailureReason.WELCOME_TIMEOUT if timed_out else FailureReason.HANDSHAKE
+        self._ended(facts, (reason, "no welcome in time" if timed_out else "closed before the welcome"))
+        self._holding = False
 
     async def _renew(self, source: TokenSource) -> None:
         """Present every new token on the session that is open, so that it may outlive the one it began with."""
@@ -219,19 +229,31 @@ class Worker:
         self._record.retry_at_wall = 0.0
         self._carry_out(self.session.retry())
 
-    # The end of a session
+    # How it ended
 
-    def _account(self, facts: CloseFacts) -> None:
+    def _ended(self, facts: CloseFacts, failure: tuple[FailureReason, str] | None) -> None:
+        """Account for the session, or for the attempt if it never came to one, and forget what was true of it."""
         now, wall = time.monotonic(), time.time()
         if self.session.up:
             self._account_session(facts, now, wall)
-        elif not self._stopping:
-            timed_out = self._intake.drop_cause is DropCause.WELCOME_TIMEOUT
-            reason = FailureReason.WELCOME_TIMEOUT if timed_out else FailureReason.HANDSHAKE
-            detail = "no welcome in time" if timed_out else "closed before the welcome"
-            self._count_failure(reason, detail, now, wall)
+        elif failure is not None and not self._stopping:
+            self._count_failure(*failure, now, wall)
         self._carry_out(self.session.stop(now) if self._stopping else self.session.ended(now))
         clear_session(self._record, now)
+
+    def _died(self, bug: Exception) -> None:
+        """Account for what a bug of ours ended, as far as the bug lets us.
+
+        The contract has no reason of its own for it. `protocol_error` comes nearest: we ended the session because we
+        could not go on with it; `alpmon_worker_restarts_total` tells whose the error is.
+        """
+        detail = f"a bug of ours: {type(bug).__name__}"
+        trying = self.session.state in (State.CONNECTING, State.WELCOMING)
+        self._intake.abort()
+        with suppress(Exception):  # That it sits here as well must not hide the first one.
+            self._ended(_dropped(detail, CloseCause.PROTOCOL_ERROR), (FailureReason.OTHER, detail) if trying else None)
+        self._record.state = State.STOPPED if self._stopping else State.BACKOFF
+        clear_session(self._record, time.monotonic())
 
     def _account_session(self, facts: CloseFacts, now: float, wall: float) -> None:
         record, session = self._record, self.session
@@ -270,6 +292,11 @@ class Worker:
 
     def _carry_out(self, outputs: Sequence[object]) -> None:
         self._intake.carry_out(outputs, time.monotonic(), time.time())  # type: ignore[arg-type]
+
+
+def _dropped(detail: str, cause: CloseCause | None) -> CloseFacts:
+    """The end of a connection that we dropped without a goodbye."""
+    return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, None, detail, cause)
 
 
 def clear_session(record: ConnectionRecord, now: float) -> None:
