@@ -301,9 +301,9 @@ def _dropped(detail: str, cause: CloseCause | None) -> CloseFacts:
 
 def clear_session(record: ConnectionRecord, now: float) -> None:
     """Forget what was true of the session only; every topic is down from here."""
+    record.established_wall = 0.0  # First: a scrape, in its own thread, shall not find a session without a name.
     record.client_id = ""
     record.dialect = Dialect.UNKNOWN
-    record.established_wall = 0.0
     record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
     record.last_ping_wall = record.last_frame_wall = 0.0
     if record.latest is not None:

@@ -144,8 +144,10 @@ def connection_states(seen: Seen) -> Iterable[Row]:
 def session(seen: Seen) -> Iterable[Row]:
     """The session that is up, if one is."""
     record = seen.record
-    client_id, dialect = record.client_id, record.dialect
-    return [((client_id, dialect), 1.0)] if record.up else []
+    began = record.established_wall
+    labels = record.client_id, record.dialect
+    # Written first, and cleared last, is the name: where the time stands on both sides of it, it is that session's.
+    return [(labels, 1.0)] if 0.0 < began == record.established_wall else []
 
 
 def disconnects(seen: Seen) -> Iterable[Row]:
