@@ -15,14 +15,14 @@ from typing import Final, TextIO
 import structlog
 from structlog.types import EventDict, Processor
 
-from alpmon.masking import MASK, Masker, is_secret_key
+from alpmon.masking import MASK, SECRETS, is_secret_key
 
 _QUIETED: Final = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING, "websockets": logging.WARNING}
 """Their lines below this tell frames and requests, authentication included, and cost time on the way of each frame."""
 _FIRST_KEYS: Final = ("timestamp", "level", "logger", "event")
 _DEEPEST: Final = 8
 
-_masker = Masker()
+_masker = SECRETS
 
 
 def mask(secret: str) -> None:

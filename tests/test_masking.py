@@ -83,3 +83,68 @@ def test_the_oldest_secrets_are_forgotten() -> None:
 def test_a_token_is_known_by_its_looks() -> None:
     """A JWT that nobody registered is masked as well."""
     assert Masker().text("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1 now") == "got *** now"
+
+
+@given(st.text(min_size=9).filter(lambda text: len(text.strip()) >= 9), st.text(alphabet="abc :"), st.data())
+def test_a_secret_that_was_cut_off_goes_as_well(secret: str, before: str, data: st.DataObject) -> None:
+    """A close reason ends after 123 bytes, whatever it was about to say."""
+    masker = Masker()
+    masker.add(secret)
+    bare = secret.strip()
+    left = bare[: data.draw(st.integers(8, len(bare)))]
+    assert masker.text(before + left).endswith(MASK)
+    assert left not in masker.text(before + left)
+
+
+def test_the_beginning_of_a_secret_within_a_text_is_let_be() -> None:
+    """Only where the text ends, or a quotation in it, can it have been cut off; and a few characters say nothing."""
+    masker = Masker()
+    masker.add("correct horse battery")
+    assert masker.text("correct horses eat") == "correct horses eat"
+    assert masker.text("it is correct horse b") == f"it is {MASK}"
+    assert masker.text("it is correct") == "it is correct"
+    assert masker.text('"correct horse b" is not "correct horse"') == f'"{MASK}" is not "{MASK}"'
+
+
+SECRET = 'tok"en\\/+==1234'
+
+
+@pytest.mark.parametrize(
+    "escaped",
+    [
+        json.dumps(SECRET),
+        json.dumps(SECRET).replace("/", "\\/"),
+        json.dumps(SECRET).replace("=", "\\u003d").replace("+", "\\u002B"),
+        '"' + "".join(f"\\u{ord(char):04x}" for char in SECRET) + '"',
+        json.dumps(SECRET)[:-5] + '"',
+    ],
+)
+def test_a_frame_is_read_alike_without_its_secret(escaped: str) -> None:
+    """Each server's JSON escapes what it likes; what is left is JSON of the same shape."""
+    masker = Masker()
+    masker.add(SECRET)
+    frame = f'["error", 1.50, {escaped}, ["see http://h/?token=x", "a\\/b"]]'.encode()
+    masked = masker.frame(frame)
+    assert masked == f'["error", 1.50, "{MASK}", ["see http://h/?token=x", "a\\/b"]]'.encode()
+
+
+@given(st.binary())
+def test_a_frame_without_a_secret_stays_as_it_is(frame: bytes) -> None:
+    """To the byte, whatever it is."""
+    masker = Masker()
+    masker.add("secret of the test")
+    assert masker.frame(frame) == frame
+
+
+def test_a_frame_that_is_no_text_loses_its_secret_as_well() -> None:
+    """Among bytes that mean nothing."""
+    masker = Masker()
+    masker.add("secret of the test")
+    assert masker.frame(b"\xffsecret of the test\xfe") == b"\xff***\xfe"
+
+
+def test_a_frame_that_nobody_could_write_out_loses_its_secret_as_well() -> None:
+    """JSON can say what no text can hold."""
+    masker = Masker()
+    masker.add("secret of the test")
+    assert masker.frame(rb'["\ud800 secret of the t\u0065st"]') == rb'["\ud800 ***"]'

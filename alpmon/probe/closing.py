@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from websockets.exceptions import PayloadTooBig
 
+from alpmon.masking import SECRETS
 from alpmon.telemetry.state import Initiator
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def close_facts(protocol: Protocol, *, decided_to_drop: bool, network_error: Bas
 
 
 def printable(text: str) -> str:
-    """Text from outside as it may be shown and logged, at most 123 characters of it."""
+    """Text from outside as it may be shown and logged, at most 123 characters of it, and no secret that it repeats."""
+    text = SECRETS.text(text)
     shown = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return shown[:_MAX_SHOWN_CHARS]

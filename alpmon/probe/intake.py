@@ -231,7 +231,7 @@ class Intake:
         """Let the recorder have a frame that is not public data."""
         kind = _KIND_OF.get(type(event), FrameKind.DATA)
         account = protocol.Channel.WALLET in self._record.topics
-        self._recorder.keep_other(kind, payload, wall, secret=self._token(), account=account)
+        self._recorder.keep_other(kind, payload, wall, account=account)
 
     def _heard(self, now: float, wall: float) -> None:
         self._keepalive.last_frame = now

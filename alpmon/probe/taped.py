@@ -15,6 +15,7 @@ from alpmon.core import protocol
 from alpmon.core.freshness import Source, TopicFreshness
 from alpmon.core.protocol import Flaw, Malformed, Private, Unknown
 from alpmon.core.session import Output, Session, State
+from alpmon.masking import SECRETS
 from alpmon.probe.intake import Intake
 from alpmon.telemetry import entries
 
@@ -62,18 +63,14 @@ class LineTape:
         """The upgrade is done, for a session that is to carry these topics."""
         self._write(entries.Open, now, wall, True, topics=tuple(topics))
 
-    def text(
-        self, payload: bytes | bytearray | memoryview, now: float, wall: float, *, secret: str, settling: bool
-    ) -> None:
-        """A text frame; `settling` until everything has its answer, `secret` the token in use."""
+    def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float, *, settling: bool) -> None:
+        """A text frame; `settling` until everything has its answer."""
         shown = bytes(payload)
         establishing = False
         if shown[:5] not in _PUBLIC_HEADS:
             event = protocol.decode(shown)
             establishing = _establishes(event, settling=settling)
-            shown = _without_account(shown, event, account=self._account)
-            if secret:
-                shown = shown.replace(secret.encode(), b"***")
+            shown = SECRETS.frame(_without_account(shown, event, account=self._account))
         try:
             written: dict[str, Any] = {"data": shown.decode()}
         except UnicodeDecodeError:
@@ -188,7 +185,7 @@ class TapedIntake(Intake):
     def text(self, payload: bytes | bytearray | memoryview, now: float, wall: float) -> None:
         """As an intake does."""
         settling = self.session.state in _SETTLING
-        self._tape.text(payload, now, wall, secret=self._token(), settling=settling)
+        self._tape.text(payload, now, wall, settling=settling)
         super().text(payload, now, wall)
 
     def binary(self, size: int, now: float, wall: float) -> None:

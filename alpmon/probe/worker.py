@@ -12,6 +12,7 @@ from alpmon.core.backoff import deserves_reset
 from alpmon.core.protocol import Dialect
 from alpmon.core.session import DropCause, Session, State
 from alpmon.logs import Bounded
+from alpmon.masking import SECRETS
 from alpmon.probe.auth import AuthError
 from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
 from alpmon.probe.connector import ConnectFailed, connect
@@ -153,7 +154,7 @@ class Worker:
                 self._token = await self._token_source.get()
             connected = await connect(self._request, self._intake, self._observe)
         except AuthError as failure:
-            return self._failed(FailureReason.AUTH, str(failure), None)
+            return self._failed(FailureReason.AUTH, SECRETS.text(str(failure)), None)
         except ConnectFailed as failure:
             return self._failed(failure.reason, str(failure), failure.retry_after_seconds)
         await self._hold(connected)

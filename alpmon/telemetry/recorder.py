@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from alpmon.core.protocol import FrameKind
-from alpmon.masking import Masker
+from alpmon.masking import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,6 @@ LOOK_SECONDS: Final = 1.0
 _REDACTED: Final = b"(private)"
 _OWN_WORDS: Final = frozenset({FrameKind.WELCOME, FrameKind.ACK, FrameKind.ERROR, FrameKind.PING})
 """What holds nothing of an account, whoever is logged in."""
-_mask = Masker().text
 
 
 class Trouble(StrEnum):
@@ -101,23 +100,19 @@ class Recorder:
         self._recent.append(Kept(wall, FrameKind.DATA, len(payload), bytes(payload[:MAX_FRAME_BYTES])))
 
     def keep_other(
-        self, kind: FrameKind, payload: bytes | bytearray | memoryview, wall: float, *, secret: str, account: bool
+        self, kind: FrameKind, payload: bytes | bytearray | memoryview, wall: float, *, account: bool
     ) -> None:
-        """Keep a frame that is not public data.
+        """Keep a frame that is not public data; a server that repeats a secret is not repeated.
 
         Args:
             kind: `data` for a private channel's.
             payload: Its bytes.
             wall: When it arrived.
-            secret: The token in use; a server that repeats it is not repeated.
             account: The connection carries an account's channels: what is not plainly the server's own words is not
                 kept.
         """
-        shown = bytes(payload[:MAX_FRAME_BYTES])
-        if kind not in _OWN_WORDS and (account or kind is FrameKind.DATA):
-            shown = _REDACTED
-        elif secret:
-            shown = shown.replace(secret.encode(), b"***")
+        private = kind not in _OWN_WORDS and (account or kind is FrameKind.DATA)
+        shown = _REDACTED if private else SECRETS.frame(bytes(payload[:MAX_FRAME_BYTES]))
         self._recent.append(Kept(wall, kind, len(payload), shown))
 
     def trouble(self, kind: Trouble, reason: str, detail: str, client_id: str, wall: float) -> None:
@@ -201,7 +196,7 @@ def _connection(target: str, record: ConnectionRecord) -> ConnectionShown:
         TroubleShown(
             kind=incident.kind,
             reason=incident.reason,
-            detail=_mask(incident.detail),
+            detail=SECRETS.text(incident.detail),
             timestamp_seconds=incident.wall,
             repeats=incident.repeats,
             client_id=incident.client_id or None,
@@ -218,7 +213,7 @@ def _frames(kept: Iterable[Kept]) -> list[FrameShown]:
             timestamp_seconds=frame.wall,
             kind=frame.kind,
             bytes=frame.size,
-            text=_mask(frame.payload.decode(errors="backslashreplace")),
+            text=SECRETS.text(frame.payload.decode(errors="backslashreplace")),
         )
         for frame in kept
     ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import structlog
 
 from alpmon import logs
-from alpmon.exchange.faults import RefuseRest
+from alpmon.exchange.faults import Close, Payload, RefuseRest
 from tests.integration.harness import Monitored, monitoring, target, until
+from tests.integration.recording import Recorded, configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +29,7 @@ PRIVATE = ("wallet", "order", "account_trade")
 TOKEN = "opaque-token-of-the-test"
 KEY, SECRET = "key-of-the-test", "secret-of-the-test"
 """And `eyJ` is how every JSON Web Token begins."""
-PAGES = ("/metrics", "/", "/api/v1/status", "/config")
+PAGES = ("/metrics", "/", "/api/v1/status", "/api/v1/recordings", "/config")
 
 
 @pytest.fixture
@@ -168,3 +171,37 @@ async def test_credentials_that_are_refused_are_an_attempt_that_failed(
         await assert_no_secret_anywhere(monitored, log, KEY, SECRET)
         (tmp_path / "secret").write_text("another-secret")
         await until(lambda: exchange.ledger.connections and exchange.ledger.connections[0].authenticated)
+
+
+@pytest.mark.parametrize("token", ["s3cret-token", 's3cret"to\\ken/=='])
+async def test_a_token_that_the_server_repeats_is_repeated_nowhere(
+    start_exchange: StartExchange, tmp_path: Path, log: io.StringIO, token: str
+) -> None:
+    """Neither out of a close reason, cut off there or not, nor out of a frame that escapes it in its own way."""
+    exchange = await start_exchange()
+    (tmp_path / "token").write_text(token)
+    config = configured(target(exchange.url, ["trade.*"], auth={"token_file": str(tmp_path / "token")}))
+    errors = [json.dumps(["error", 1790139142, f"token {token} is not good", "auth"])]
+    errors += [errors[0].replace("/", "\\/"), errors[0].replace("=", "\\u003D")]
+    reasons = [f"token {token} is not good", f"not good: {token[:-2]}"]
+    async with Recorded(tmp_path / "x.jsonl", config) as recorded, aiohttp.ClientSession() as http:
+        connection, monitored = recorded.connection(), Monitored(recorded.service, http)
+        for number, reason in enumerate(reasons):
+            await until(lambda number=number: presented_on(exchange, number))  # type: ignore[misc]
+            for text in errors:
+                exchange.send(Payload(text=text))
+            await until(lambda number=number: connection.error_frames.total() == 3 * (number + 1))  # type: ignore[misc]
+            exchange.faults.add(Close(code=1008, reason=reason))
+            await until(lambda number=number: connection.disconnects.total() == number + 1)  # type: ignore[misc]
+            assert connection.last_end is not None
+            assert connection.last_end.close_reason == reason.replace(token, "***").replace(token[:-2], "***")
+            await assert_no_secret_anywhere(monitored, log, "s3cret")
+    written = (tmp_path / "x.jsonl").read_text()
+    assert "token *** is not good" in written
+    assert "s3cret" not in written
+
+
+def presented_on(exchange: Exchange, number: int) -> bool:
+    """Whether a token was presented on the connection of this number."""
+    connections = exchange.ledger.connections
+    return number < len(connections) and connections[number].authenticated

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.protocol import FrameKind
 from alpmon.core.session import State
+from alpmon.masking import Masker
 from alpmon.telemetry.recorder import (
     FRAMES,
     MAX_FRAME_BYTES,
@@ -116,13 +118,15 @@ def test_memory_is_bounded_in_bytes(events: list[tuple[Trouble, int, int]]) -> N
         assert sum(len(frame.payload) for frame in recorder.recent()) <= FRAMES * MAX_FRAME_BYTES
 
 
-def test_nothing_of_an_account_is_kept() -> None:
+def test_nothing_of_an_account_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Private frames, and what cannot be told from one; the server's own words stay, without the token."""
-    recorder = Recorder()
-    recorder.keep_other(FrameKind.DATA, b'["w",1,2,3,"BTC","100"]', WALL, secret="tok3n", account=True)
-    recorder.keep_other(FrameKind.UNKNOWN, b'["ww",1,"100"]', WALL, secret="tok3n", account=True)
-    recorder.keep_other(FrameKind.MALFORMED, b'["w","100"]', WALL, secret="tok3n", account=True)
-    recorder.keep_other(FrameKind.ERROR, b'["error",1,"bad token tok3n"]', WALL, secret="tok3n", account=True)
+    secrets, recorder = Masker(), Recorder()
+    secrets.add("tok3n")
+    monkeypatch.setattr("alpmon.telemetry.recorder.SECRETS", secrets)
+    recorder.keep_other(FrameKind.DATA, b'["w",1,2,3,"BTC","100"]', WALL, account=True)
+    recorder.keep_other(FrameKind.UNKNOWN, b'["ww",1,"100"]', WALL, account=True)
+    recorder.keep_other(FrameKind.MALFORMED, b'["w","100"]', WALL, account=True)
+    recorder.keep_other(FrameKind.ERROR, b'["error",1,"bad token tok3n"]', WALL, account=True)
     assert texts(recorder) == [b"(private)"] * 3 + [b'["error",1,"bad token ***"]']
     assert [frame.size for frame in recorder.recent()] == [23, 14, 11, 29]
 
@@ -130,8 +134,8 @@ def test_nothing_of_an_account_is_kept() -> None:
 def test_a_private_frame_is_not_kept_without_an_account_either() -> None:
     """A server that sends what was not asked for."""
     recorder = Recorder()
-    recorder.keep_other(FrameKind.DATA, b'["w",1,2]', WALL, secret="", account=False)
-    recorder.keep_other(FrameKind.MALFORMED, b"not json", WALL, secret="", account=False)
+    recorder.keep_other(FrameKind.DATA, b'["w",1,2]', WALL, account=False)
+    recorder.keep_other(FrameKind.MALFORMED, b"not json", WALL, account=False)
     assert texts(recorder) == [b"(private)", b"not json"]
 
 
@@ -161,9 +165,9 @@ def test_the_lookout_finds_stale_topics_and_new_anomalies_once() -> None:
 def test_the_answer_is_text_whatever_the_bytes_are() -> None:
     """And a token that looks like one is masked wherever it stands."""
     record = ConnectionRecord("0-0", State.LIVE)
-    record.recorder.keep_other(FrameKind.MALFORMED, b"\xff\x00abc", WALL, secret="", account=False)
+    record.recorder.keep_other(FrameKind.MALFORMED, b"\xff\x00abc", WALL, account=False)
     jwt = "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"
-    record.recorder.keep_other(FrameKind.ERROR, f'["error",1,"{jwt}"]'.encode(), WALL, secret="", account=False)
+    record.recorder.keep_other(FrameKind.ERROR, f'["error",1,"{jwt}"]'.encode(), WALL, account=False)
     record.recorder.trouble(Trouble.ERROR, "other", jwt, "client", WALL)
     body = msgspec.json.encode(recordings(monitor_with(record), WALL))
     shown = msgspec.json.decode(body, type=Recordings).connections[0]
