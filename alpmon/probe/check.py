@@ -221,7 +221,8 @@ class _Check:
         if not self._peer.gone or self._connected is None:
             return None
         facts = await self._connected.connection.wait_lost()
-        words = f": {facts.reason_text}" if facts.reason_text else ""
+        told = facts.reason_text or facts.error
+        words = f": {told}" if told else ""
         return f"connection ended by the {facts.initiator}, code {facts.code}{words}"
 
     async def _leave(self, *, politely: bool) -> None:

@@ -37,8 +37,10 @@ class CloseFacts:
         initiator: Who began it; an end without any close frame that we did not ask for is the network's.
         code: The code in the peer's close frame, 1005 for an empty one, 1006 where none came.
         sent_code: The code in our own close frame, None where we sent none; after an error it says which.
-        reason_text: The peer's words, or the error that made us close; printable, at most 123 characters.
+        reason_text: The peer's own words, from its close frame; printable, at most 123 characters.
         cause: None where we closed because we wanted to.
+        error: What our side says of it, where something went wrong: the network's error, or the breach that made us
+            close; printable and bounded as well.
     """
 
     initiator: Initiator
@@ -46,6 +48,7 @@ class CloseFacts:
     sent_code: int | None
     reason_text: str
     cause: CloseCause | None
+    error: str = ""
 
 
 def close_facts(protocol: Protocol, *, decided_to_drop: bool, network_error: BaseException | None) -> CloseFacts:
@@ -64,11 +67,11 @@ def close_facts(protocol: Protocol, *, decided_to_drop: bool, network_error: Bas
         return CloseFacts(initiator, int(received.code), sent_code, printable(received.reason), cause)
     if error is not None and not isinstance(error, EOFError):
         cause = CloseCause.TOO_BIG if isinstance(error, PayloadTooBig) else CloseCause.PROTOCOL_ERROR
-        return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, printable(str(error)), cause)
+        return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, "", cause, printable(str(error)))
     if decided_to_drop or sent_code is not None:
         return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, "", None)
     words = "" if network_error is None else printable(str(network_error))
-    return CloseFacts(Initiator.NETWORK, ABNORMAL_CLOSURE, None, words, CloseCause.CONNECTION_LOST)
+    return CloseFacts(Initiator.NETWORK, ABNORMAL_CLOSURE, None, "", CloseCause.CONNECTION_LOST, words)
 
 
 def printable(text: str) -> str:

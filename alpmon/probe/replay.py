@@ -294,9 +294,12 @@ class Replay:
         record = line.record
         record.disconnects[entry.initiator, entry.code, entry.reason] += 1
         record.session_duration.observe(entry.now - line.session.welcomed_at)
-        record.last_end = SessionEnd(entry.wall, entry.initiator, entry.code, entry.reason, entry.close_reason)
-        words = f" ({entry.close_reason})" if entry.close_reason else ""
-        how = f"disconnected by {entry.initiator}: {entry.code} {entry.reason}{words}"
+        record.last_end = SessionEnd(
+            entry.wall, entry.initiator, entry.code, entry.reason, entry.close_reason, entry.error
+        )
+        said = f", saying “{entry.close_reason}”" if entry.close_reason else ""
+        error = f" ({entry.error})" if entry.error else ""
+        how = f"disconnected by {entry.initiator}: {entry.code} {entry.reason}{said}{error}"
         self._teller.report(line.name, entry.now, how)
         self._end(line, entry)
 

@@ -111,8 +111,8 @@ class LineTape:
 
     def disconnected(self, end: SessionEnd, now: float) -> None:
         """A session ended."""
-        how = {"initiator": end.initiator, "code": end.code, "reason": end.reason, "close_reason": end.close_reason}
-        self._write(entries.Disconnected, now, end.wall, True, **how)
+        how = {"initiator": end.initiator, "code": end.code, "reason": end.reason}
+        self._write(entries.Disconnected, now, end.wall, True, **how, close_reason=end.close_reason, error=end.error)
 
     def learnt(self, topic: str, cadence: Mapping[str, Any] | None, rate: Mapping[str, Any] | None) -> None:
         """A topic was given what it had learnt before."""

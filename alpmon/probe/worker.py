@@ -262,11 +262,11 @@ class Worker:
         initiator, reason = self._cause(facts)
         record.disconnects[initiator, str(facts.code), reason] += 1
         record.session_duration.observe(lived)
-        end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text)
+        end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text, facts.error)
         if self._tape is not None:
             self._tape.disconnected(end, now)
         if reason not in (SHUTDOWN, RELOAD):
-            told = f"by {initiator}, code {facts.code} {facts.reason_text}".rstrip()
+            told = f"by {initiator}, code {facts.code} {facts.reason_text or facts.error}".rstrip()
             record.recorder.trouble(Trouble.DISCONNECTED, reason, told, record.client_id, wall)
         delivered = record.data_frames - self._data_before
         if deserves_reset(session.acknowledged, delivered > 0, lived):
@@ -280,6 +280,7 @@ class Worker:
             code=facts.code,
             reason=reason,
             close_reason=facts.reason_text,
+            error=facts.error,
             data_frames=delivered,
             topics=len(record.topics),
         )

@@ -112,12 +112,13 @@ class Failed(Entry, frozen=True, kw_only=True, tag="failed"):
 
 
 class Disconnected(Entry, frozen=True, kw_only=True, tag="disconnected"):
-    """A session ended."""
+    """A session ended; `close_reason` is the peer's own words, `error` what our side says of it."""
 
     initiator: str
     code: str
     reason: str
     close_reason: str
+    error: str = ""
 
 
 class Learnt(Entry, frozen=True, kw_only=True, tag="learnt"):

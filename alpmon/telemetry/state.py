@@ -206,13 +206,14 @@ class TopicRecord:
 
 @dataclass(slots=True, frozen=True)
 class SessionEnd:
-    """How the last session ended; what a person asks first."""
+    """How the last session ended; `close_reason` is the peer's own words, `error` what our side says of it."""
 
     wall: float
     initiator: str
     code: str
     reason: str
     close_reason: str
+    error: str = ""
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ class TopicStatus(Struct, frozen=True, kw_only=True):
 
 
 class EndStatus(Struct, frozen=True, kw_only=True):
-    """How the last session ended; `close_reason` is the peer's own words."""
+    """How the last session ended; `close_reason` is the peer's own words, `error` the network's or the library's."""
 
     timestamp_seconds: float
     ago_seconds: float
@@ -61,6 +61,7 @@ class EndStatus(Struct, frozen=True, kw_only=True):
     code: str
     reason: str
     close_reason: str
+    error: str = ""
 
 
 class ConnectionStatus(Struct, frozen=True, kw_only=True):
@@ -189,6 +190,7 @@ def _end(end: SessionEnd | None, wall: float) -> EndStatus | None:
         code=end.code,
         reason=end.reason,
         close_reason=end.close_reason,
+        error=end.error,
     )
 
 

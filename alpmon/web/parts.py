@@ -185,11 +185,12 @@ def attempts(shown: ConnectionStatus) -> str:
 
 
 def ended(end: EndStatus | None) -> str:
-    """Who ended the last session, how, and with which words."""
+    """Who ended the last session, how, with which words, or of which error."""
     if end is None:
         return "none"
     said = f", saying “{end.close_reason}”" if end.close_reason else ""
-    return f"{duration(end.ago_seconds)} ago by the {end.initiator}: {end.reason}, code {end.code}{said}"
+    error = f" ({end.error})" if end.error else ""
+    return f"{duration(end.ago_seconds)} ago by the {end.initiator}: {end.reason}, code {end.code}{said}{error}"
 
 
 def failed(shown: ConnectionStatus) -> str:

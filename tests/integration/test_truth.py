@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alpmon.core.protocol import Dialect
-from alpmon.exchange.faults import Close, DelayAcks, Freeze, Payload
+from alpmon.exchange.faults import Abort, Close, DelayAcks, Freeze, Payload
 from tests.integration.harness import TARGET, Monitored, Scrape, monitoring, target, until
 
 if TYPE_CHECKING:
@@ -136,7 +137,20 @@ async def test_a_close_code_is_told_as_it_came(start_exchange: StartExchange, co
         assert scrape.value("alpmon_disconnects_total") == 1
         end = monitored.connection().last_end
         assert end is not None
-        assert end.close_reason == "said so"
+        assert (end.close_reason, end.error) == ("said so", "")
+
+
+async def test_what_the_network_says_is_not_put_into_the_peers_mouth(start_exchange: StartExchange) -> None:
+    """A reset connection: the peer closed without a word."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
+        await monitored.until_live()
+        exchange.faults.add(Abort())
+        await until(lambda: monitored.connection().session_duration.count == 1)
+        _, body = await monitored.get("/api/v1/status")
+        end = json.loads(body)["targets"][0]["connections"][0]["last_end"]
+    assert (end["initiator"], end["close_reason"]) == ("network", "")
+    assert "reset by peer" in end["error"]
 
 
 async def test_error_frames_by_reason(start_exchange: StartExchange) -> None:

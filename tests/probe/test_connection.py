@@ -185,7 +185,8 @@ async def test_a_breach_of_the_protocol_ends_the_connection(bad: bytes, sent_cod
         sent_code,
         CloseCause.PROTOCOL_ERROR,
     )
-    assert facts.reason_text
+    assert facts.error
+    assert facts.reason_text == "", "the peer said nothing"
 
 
 async def test_the_peers_reason_is_made_printable() -> None:
@@ -195,6 +196,7 @@ async def test_the_peers_reason_is_made_printable() -> None:
         facts = await ended(await dial(port, Log(), close_timeout_seconds=0.05))
     assert facts.code == 1013
     assert facts.reason_text == ("\\x1b[2J\\n" + "x" * 110)[:123]
+    assert facts.error == ""
 
 
 async def test_an_end_without_a_close_frame_is_the_networks() -> None:
@@ -224,7 +226,8 @@ async def test_a_reset_is_the_networks_and_says_so() -> None:
         connection.send_text_now(b"x")
         facts = await ended(connection)
     assert (facts.initiator, facts.code, facts.cause) == (Initiator.NETWORK, 1006, CloseCause.CONNECTION_LOST)
-    assert "reset by peer" in facts.reason_text
+    assert "reset by peer" in facts.error
+    assert facts.reason_text == "", "the peer said nothing"
 
 
 async def test_a_peer_that_does_not_answer_our_close_is_dropped() -> None:

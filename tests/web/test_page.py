@@ -64,7 +64,7 @@ def _hostile() -> ConnectionRecord:
     record.topics[HOSTILE] = TopicRecord(HOSTILE, TopicFreshness(RULE, NOW))
     record.client_id = HOSTILE
     record.last_failure, record.last_failure_wall = f"dns: {HOSTILE}", STARTED_WALL + 1.0
-    record.last_end = SessionEnd(STARTED_WALL, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    record.last_end = SessionEnd(STARTED_WALL, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     return record
 
 
@@ -83,8 +83,8 @@ def test_nothing_from_outside_becomes_markup() -> None:
     outline = Outline(_page(_hostile(), url=f"wss://exchange.test/{HOSTILE}", runbook_url=f'https://x.test/"{HOSTILE}'))
     assert outline.tags.count("script") == 1  # our own
     # the headline and the finding, what it is because of in both, the URL, the label twice, the client id, the topic,
-    # the failure, and four words of the end; and the title
-    assert outline.text.count(HOSTILE) == 15
+    # the failure, and five words of the end; and the title
+    assert outline.text.count(HOSTILE) == 16
 
 
 def test_no_style_and_no_script_stands_in_the_page() -> None:
@@ -156,6 +156,9 @@ def test_the_end_of_the_last_session_is_told() -> None:
     record = connection()
     record.last_end = SessionEnd(STARTED_WALL, "server", "1012", "close_frame", "service restart")
     told = "1 min 0 s ago by the server: close_frame, code 1012, saying “service restart”"
+    assert told in Outline(_page(record)).text
+    record.last_end = SessionEnd(STARTED_WALL, "network", "1006", "connection_lost", "", "[Errno 104] reset by peer")
+    told = "1 min 0 s ago by the network: connection_lost, code 1006 ([Errno 104] reset by peer)"
     assert told in Outline(_page(record)).text
 
 

@@ -345,7 +345,8 @@ function attempts(connection) {
 function ended(end) {
   if (end === null) return "none";
   const said = end.close_reason ? `, saying “${end.close_reason}”` : "";
-  return `${ago(end.ago_seconds)} by the ${end.initiator}: ${end.reason}, code ${end.code}${said}`;
+  const error = end.error ? ` (${end.error})` : "";
+  return `${ago(end.ago_seconds)} by the ${end.initiator}: ${end.reason}, code ${end.code}${said}${error}`;
 }
 
 function failed(connection) {
