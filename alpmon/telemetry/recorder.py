@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FRAMES: Final = 32
 MAX_FRAME_BYTES: Final = 2048
 WINDOW_SECONDS: Final = 0.1
-TROUBLES_OF_A_KIND: Final = 4
+TROUBLES_OF_A_KIND: Final = 5
+"""As many as there are flaws of a frame: a peer that goes through them all pushes out none."""
 MAX_TROUBLE_BYTES: Final = 256 * 1024
 """For all troubles of one connection together."""
 SAME_TROUBLE_SECONDS: Final = 10.0
@@ -118,9 +119,10 @@ class Recorder:
     def trouble(self, kind: Trouble, reason: str, detail: str, client_id: str, wall: float) -> None:
         """Keep what came before this trouble."""
         incidents = self._incidents.setdefault(kind, deque(maxlen=TROUBLES_OF_A_KIND))
-        if incidents and incidents[-1].reason == reason and wall - incidents[-1].wall < SAME_TROUBLE_SECONDS:
-            incidents[-1].repeats += 1
-            return
+        for incident in incidents:
+            if incident.reason == reason and abs(wall - incident.wall) < SAME_TROUBLE_SECONDS:
+                incident.repeats += 1
+                return
         frames = tuple(self._recent)
         incidents.append(
             Incident(kind=kind, reason=reason, detail=detail, wall=wall, client_id=client_id, frames=frames)

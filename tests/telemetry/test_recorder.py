@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.protocol import FrameKind
+from alpmon.core.protocol import Flaw, FrameKind
 from alpmon.core.session import State
 from alpmon.masking import Masker
 from alpmon.telemetry.recorder import (
@@ -103,6 +105,26 @@ def test_the_same_again_soon_is_counted_and_not_kept() -> None:
     assert (incident.repeats, incident.wall) == (49, WALL)
     recorder.trouble(Trouble.MALFORMED, "binary", "", "", WALL + 60.0)
     assert len(recorder.incidents()) == 2
+
+
+@given(st.lists(st.sampled_from(list(Flaw)), min_size=1, max_size=100))
+def test_troubles_that_alternate_are_counted_as_well(flaws: list[Flaw]) -> None:
+    """A frame cannot be read in five ways; in whichever order they come, each is kept once."""
+    recorder = Recorder()
+    recorder.keep(b"the frame before", 1.0, WALL)
+    for number, flaw in enumerate(flaws):
+        recorder.trouble(Trouble.MALFORMED, flaw, "", "", WALL + number * 0.09)
+        recorder.keep(b"later", 2.0 + number, WALL)
+    assert {incident.reason: incident.repeats + 1 for incident in recorder.incidents()} == Counter(flaws)
+    assert recorder.incidents()[0].frames[-1].payload == b"the frame before"
+
+
+def test_a_clock_that_was_set_back_hides_no_trouble() -> None:
+    """What lies an hour ahead was not soon before."""
+    recorder = Recorder()
+    for wall in (WALL, WALL - 3600.0, WALL - 3599.0):
+        recorder.trouble(Trouble.MALFORMED, "binary", "", "", wall)
+    assert [incident.repeats for incident in recorder.incidents()] == [1, 0]
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Trouble)), st.integers(0, 5), st.integers(0, 8000)), max_size=120))
