@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -45,6 +45,9 @@ from alpmon.config import (
 )
 from alpmon.config.docs import example_text, page
 from alpmon.config.values import DURATION_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCS = Path(__file__).parent.parent / "docs" / "configuration.md"
 ONE_TARGET = "targets: [{name: alp, url: 'wss://www.alp.com/ws', topics: [ticker.*]}]\n"
@@ -353,6 +356,27 @@ def test_the_schema_refuses_unknown_keys_and_writes_durations_as_text() -> None:
     assert all(part["type"] == "string" for part in timeouts.values())
     assert found["required"] == ["targets"]
     assert found["$defs"]["Target"]["required"] == ["name", "url", "topics"]
+
+
+@pytest.mark.parametrize("written", [json.dumps, yaml.safe_dump])
+def test_a_configuration_of_2500_targets_is_read(written: Callable[[object], str], tmp_path: Path) -> None:
+    """Of 12 topics each; docs/scaling.md plans with so many a file."""
+    topics = [f"market_depth.S{number}_USDT" for number in range(12)]
+    targets = [
+        {"name": f"target-{number}", "url": f"wss://t{number}.example/ws", "topics": [*topics]}
+        for number in range(2500)
+    ]
+    file = tmp_path / "alpmon.yaml"
+    file.write_text(written({"targets": targets}))
+    assert len(load(file, {}).targets) == 2500
+
+
+def test_what_show_makes_of_many_targets_is_read_again() -> None:
+    """A recording holds it, and it is longer than the file that it came from."""
+    targets = [{"name": f"t{number}", "url": f"wss://t{number}/ws", "topics": ["trade.*"]} for number in range(300)]
+    config = parse(json.dumps({"targets": targets}), env={})
+    assert len(show(config)) > 5 * len(json.dumps(targets))
+    assert parse(show(config), env={}) == config
 
 
 def test_the_documented_page_is_the_generated_one() -> None:

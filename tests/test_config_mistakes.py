@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpmon.config import Config, ConfigError, Mistake, load, parse
-from alpmon.config.document import MAX_TEXT_BYTES, MAX_VALUES
+from alpmon.config import Config, ConfigError, Mistake, document, load, parse
+from alpmon.config.document import MAX_FILE_BYTES, MAX_TEXT_BYTES, MAX_VALUES
 
 HEAD = """\
 targets:
@@ -357,13 +357,21 @@ def test_more_values_than_a_configuration_can_have() -> None:
     assert [line.rpartition(": ")[2] for line in mistakes(bomb)] == [f"more than {MAX_VALUES} values"]
 
 
+def test_more_nodes_than_a_configuration_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reading ends there: what stands behind them is not even looked at."""
+    monkeypatch.setattr(document, "MAX_NODES", 1000)
+    text = f"a: [{'1,' * 1000}}}: no YAML at all"
+    assert mistakes(text) == ["alpmon.yaml:1: more than 1000 keys and values"]
+    assert "expected" in "".join(mistakes(f"a: [{'1,' * 900}}}: no YAML at all"))
+
+
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:
-    """Its size is looked at before its text, and again for text that came without a file."""
+    """Its size is looked at before its text; text that came without a file may be longer, but not without end."""
     path = tmp_path / "alpmon.yaml"
-    path.write_bytes(b"#" * (MAX_TEXT_BYTES + 1))
+    path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(ConfigError) as caught:
         load(path, {})
-    assert str(caught.value) == f"{path}: over {MAX_TEXT_BYTES} bytes long"
+    assert str(caught.value) == f"{path}: over {MAX_FILE_BYTES} bytes long; share the targets out to several files"
     assert mistakes("#" * (MAX_TEXT_BYTES + 1)) == [f"alpmon.yaml:1: over {MAX_TEXT_BYTES} bytes long"]
 
 

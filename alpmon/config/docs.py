@@ -37,6 +37,9 @@ alpmon.yaml:12: targets[0].timeouts.conect: unknown key; did you mean 'connect'?
   secret itself. A password in a URL works and is masked wherever the URL is shown, but it lies
   open in the file.
 - Unknown keys and keys written twice are refused. Anchors, aliases and `<<` work. A section may be left out or empty.
+- A file of more than 1 MiB (1 048 576 bytes), or of more than 150 000 values, is refused; 2 500 targets of twelve
+  topics fit. To read as many takes one to two seconds, at a reload as well, and the event loop waits meanwhile. Share
+  more targets out to several files, for processes of their own.
 
 ## Without a file
 

@@ -16,9 +16,14 @@ import yaml
 
 from alpmon.config.mistakes import Path
 
-MAX_TEXT_BYTES: Final = 262_144
-MAX_VALUES: Final = 50_000
+MAX_FILE_BYTES: Final = 1_048_576
+"""As much as a Kubernetes ConfigMap holds; such a file takes one to two seconds and 100 MiB to read."""
+MAX_TEXT_BYTES: Final = 4 * MAX_FILE_BYTES
+"""What `config show` makes of a file, defaults included, is read again from a recording."""
+MAX_VALUES: Final = 150_000
 """Aliases count each time, so that a few lines cannot stand for a billion values."""
+MAX_NODES: Final = 300_000
+"""Keys and values as they are written: past them nothing more is read, for each costs time whatever it says."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN_TEXT_TAGS: Final = {f"{_TAG}{name}" for name in ("str", "timestamp", "value")}
@@ -93,7 +98,7 @@ def read(text: str, env: Mapping[str, str] | None) -> Document:
 def _compose(text: str) -> yaml.Node | None:
     loader: yaml.SafeLoader | None = None
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node: yaml.Node | None = loader.get_single_node()
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
@@ -108,6 +113,21 @@ def _compose(text: str) -> yaml.Node | None:
         mark = loader.get_mark() if loader is not None else None
         raise BrokenDocumentError(Flaw(_at(mark), (), "not YAML")) from None
     return node
+
+
+class _Loader(yaml.SafeLoader):
+    """Gives up on a text of too many nodes, however short each is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise BrokenDocumentError(Flaw(_at(self.get_mark()), (), f"more than {MAX_NODES} keys and values"))
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
 
 def _quoting_hint(text: str, place: Place) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from alpmon.config.document import MAX_TEXT_BYTES, BrokenDocumentError, Document, Flaw, read
+from alpmon.config.document import MAX_FILE_BYTES, BrokenDocumentError, Document, Flaw, read
 from alpmon.config.mistakes import ConfigError, Mistake, Path, path_text, value_text
 from alpmon.config.models import Config, repeated_names
 from alpmon.config.values import REFUSED, Fault, Source
@@ -66,12 +66,13 @@ def read_text(path: str | FilePath) -> str:
     file = str(path)
     try:
         with FilePath(path).open("rb") as opened:
-            content = opened.read(MAX_TEXT_BYTES + 1)
+            content = opened.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigError([Mistake(file, 0, 0, "", "", f"cannot be read: {reason}")]) from None
-    if len(content) > MAX_TEXT_BYTES:
-        raise ConfigError([Mistake(file, 0, 0, "", "", f"over {MAX_TEXT_BYTES} bytes long")])
+    if len(content) > MAX_FILE_BYTES:
+        hint = "share the targets out to several files"
+        raise ConfigError([Mistake(file, 0, 0, "", "", f"over {MAX_FILE_BYTES} bytes long", hint)])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
