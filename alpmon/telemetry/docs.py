@@ -18,7 +18,8 @@ _HEAD = """# Metrics
 <!-- Generated from alpmon/telemetry/families.py by `make docs`; a test fails when the two differ. -->
 
 Served at `/metrics`, in OpenMetrics where the scraper asks for it. Every child that the configuration determines
-exists from the first scrape, at 0. Counters never go back while the process lives. A timestamp of 0 means never.
+exists from the first scrape, at 0; a target of which this shard holds no connection has none. Counters never go back
+while the process lives. A timestamp of 0 means never.
 
 `target` is the configured name, `connection` the topic group and the replica (`0-0`), `topic` as subscribed. A state
 set has one series a state, 1 for the present one, and its own name as the label that holds the state.

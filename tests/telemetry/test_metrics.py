@@ -25,6 +25,7 @@ from alpmon.telemetry.state import (
     Histogram,
     PingKind,
     SymbolRecord,
+    TargetRecord,
     TopicRecord,
 )
 from tests.telemetry.records import (
@@ -202,6 +203,14 @@ def test_how_long_rest_has_shown_news(scraper: Scraper, record: ConnectionRecord
     watch.answered({"*": 8}, {"*": 7}, scraper.clock.now - 1.0)
     record.topics["ticker.*"].watch = None
     assert scraper.value("alpmon_topic_reference_divergence_seconds") == 5.0
+
+
+def test_a_target_that_another_shard_holds_has_no_series(record: ConnectionRecord) -> None:
+    """Of a fleet's thousands of targets each shard shows its own; none of them twice."""
+    monitor = fresh_monitor(record)
+    monitor.targets["elsewhere"] = TargetRecord("elsewhere", "wss://elsewhere.test/ws")
+    shown = {sample.labels["target"] for sample in Scraper(monitor).samples() if "target" in sample.labels}
+    assert shown == {"alp"}
 
 
 def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionRecord) -> None:
