@@ -22,14 +22,27 @@ from tests.tools import require_tool
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text()
 
 
+TOPICS = 12
+
+
+def registry(targets: list[dict[str, Any]], **env: str) -> CollectorRegistry:
+    """What a process with this configuration shows from its first scrape on."""
+    monitor, registry = Monitor(started_wall=0.0), CollectorRegistry()
+    Supervisor(parse(json.dumps({"targets": targets}), env=env), monitor, Random(0))
+    register(registry, monitor)
+    return registry
+
+
+def target(name: str, topics: int, per_connection: int = 20) -> dict[str, Any]:
+    """So many topics, none of which is a wildcard."""
+    names = [f"market_depth.S{number}_USDT" for number in range(topics)]
+    return {"name": name, "url": f"ws://{name}/ws", "topics": names, "max_topics_per_connection": per_connection}
+
+
 def samples(groups: int, topics: int) -> list[str]:
     """The names of all samples of one target with so many connections of so many topics."""
-    names = [f"market_depth.S{number}_USDT" for number in range(groups * topics)]
-    target = {"name": "t", "url": "ws://t/ws", "topics": names, "max_topics_per_connection": topics}
-    monitor, registry = Monitor(started_wall=0.0), CollectorRegistry()
-    Supervisor(parse(json.dumps({"targets": [target]}), env={}), monitor, Random(0))
-    register(registry, monitor)
-    return [sample.name for family in registry.collect() for sample in family.samples]
+    shown = registry([target("t", groups * topics, topics)])
+    return [sample.name for family in shown.collect() for sample in family.samples if "target" in sample.labels]
 
 
 def costs(name: str) -> tuple[int, int]:
@@ -54,6 +67,34 @@ def test_a_connection_has_the_series_that_the_page_says() -> None:
     series, buckets = added(samples(2, 1), samples(1, 1))
     topic_series, topic_buckets = costs("topic of a connection")
     assert (series - topic_series, buckets - topic_buckets) == costs("connection")
+
+
+def test_a_target_has_the_series_that_the_page_says() -> None:
+    """What is left of one connection of one topic."""
+    series, buckets = added(samples(1, 1), [])
+    parts = [costs("connection"), costs("topic of a connection")]
+    left = series - sum(part[0] for part in parts), buckets - sum(part[1] for part in parts)
+    assert left == costs("target of a shard that holds a connection of it")
+
+
+def test_a_fleet_has_as_many_series_as_the_page_adds_up() -> None:
+    """Over all shards: what one shows of its targets no other does."""
+    targets = [target(f"t{number}", TOPICS) for number in range(100)]
+    each = sum(costs(part)[0] for part in ("target of a shard that holds a connection of it", "connection"))
+    each += TOPICS * costs("topic of a connection")[0]
+    shown = []
+    for index in range(8):
+        shard = registry(targets, ALPMON_SHARD_INDEX=str(index), ALPMON_SHARD_COUNT="8")
+        shown += [sample for family in shard.collect() for sample in family.samples if "target" in sample.labels]
+    assert len(shown) == len(targets) * each
+    assert {sample.labels["target"] for sample in shown} == {target["name"] for target in targets}
+
+
+def test_a_monitor_says_which_shard_it_holds_and_how_many_are_meant_to() -> None:
+    """`AlpmonShardMissing` and `AlpmonShardDoubled` go by it."""
+    shown = registry([target("t", 1)], ALPMON_SHARD_INDEX="alpmon-5", ALPMON_SHARD_COUNT="4", ALPMON_SHARD_REPLICAS="2")
+    figures = ("alpmon_shard_index", "alpmon_shard_count", "alpmon_shard_replicas")
+    assert [shown.get_sample_value(name) for name in figures] == [1, 4, 2]
 
 
 def quorum_rules() -> dict[str, Any]:

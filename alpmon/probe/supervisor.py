@@ -38,7 +38,8 @@ class Supervisor:
         self._fleets: dict[str, Fleet] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._judging: asyncio.Task[None] | None = None
-        monitor.shard_index, monitor.shard_count = config.shard.part, config.shard.count
+        shard = config.shard
+        monitor.shard_index, monitor.shard_count, monitor.shard_replicas = shard.part, shard.count, shard.replicas
         for target in config.targets:
             self._add(target)
 

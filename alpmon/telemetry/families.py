@@ -85,6 +85,12 @@ OF_MONITOR: Final[tuple[Family[Monitor], ...]] = (
     ),
     _monitor(Kind.GAUGE, "alpmon_shard_index", "Index of this shard.", lambda monitor: monitor.shard_index),
     _monitor(Kind.GAUGE, "alpmon_shard_count", "Number of shards.", lambda monitor: monitor.shard_count),
+    _monitor(
+        Kind.GAUGE,
+        "alpmon_shard_replicas",
+        "Number of monitors that are meant to hold each shard.",
+        lambda monitor: monitor.shard_replicas,
+    ),
 )
 
 OF_TARGET: Final[tuple[Family[TargetRecord], ...]] = (

@@ -322,6 +322,7 @@ class Monitor:
     reload_success_wall: float = 0.0
     shard_index: int = 0
     shard_count: int = 1
+    shard_replicas: int = 1
     first_attempts_made: bool = False
     login_failures: int = 0
     history: History = field(default_factory=History)

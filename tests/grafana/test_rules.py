@@ -23,8 +23,8 @@ NAMES = (
     *("FeedStale", "FeedSilent", "FeedThin", "FeedLagging", "FeedDivergedFromReference", "FeedAnomalies"),
     *("MissedMessages", "ConnectionDown", "ConnectionFlapping", "ReconnectFailing", "CertificateExpiring"),
     *("PingOverdue", "PongSlow", "SubscribeAckSlow", "SubscribeRejected", "ErrorFrames", "MalformedFrames"),
-    *("ClockOffset", "ConfigReloadFailed", "MonitorSlow", "Absent", "ShardMissing", "ReplicasDisagree"),
-    "ErrorBudgetBurn",
+    *("ClockOffset", "ConfigReloadFailed", "MonitorSlow", "Absent", "ShardMissing", "ShardDoubled"),
+    *("ReplicasDisagree", "ErrorBudgetBurn"),
 )
 BUCKETS = {
     "alpmon_feed_lag_seconds_bucket": LAG_BUCKETS,
