@@ -105,12 +105,17 @@ def quorum_rules() -> dict[str, Any]:
     return rules
 
 
-def series(region: str, *, stale: int, down: int = 0) -> list[dict[str, str]]:
-    """What a region's monitor says of one topic for ten minutes."""
-    labels = f'region="{region}",target="alp",topic="trade.*",connection="0-0",instance="{region}:1"'
-    states = {"down": down, "pending": 0, "rejected": 0, "stale": stale, "live": 1 - stale - down}
+Saying = dict[str, int]
+QUIET, STALE, DOWN, REJECTED = {"live": 1}, {"stale": 1}, {"down": 1}, {"rejected": 1}
+STATES = ("down", "pending", "rejected", "silent", "live", "quiet", "stale")
+
+
+def series(region: str, replica: int, saying: Saying) -> list[dict[str, str]]:
+    """What one of a region's monitors says of one topic for ten minutes."""
+    labels = f'region="{region}",target="alp",topic="trade.*",connection="0-0",instance="{region}:{replica}"'
+    states = dict.fromkeys(STATES, 0) | saying
     return [
-        {"series": f"alpmon_topic_stale{{{labels}}}", "values": f"{stale}x10"},
+        {"series": f"alpmon_topic_stale{{{labels}}}", "values": f"{states['stale']}x10"},
         *(
             {"series": f'alpmon_topic_state{{{labels},alpmon_topic_state="{state}"}}', "values": f"{value}x10"}
             for state, value in states.items()
@@ -118,30 +123,24 @@ def series(region: str, *, stale: int, down: int = 0) -> list[dict[str, str]]:
     ]
 
 
-QUIET, STALE, DOWN = {"stale": 0}, {"stale": 1}, {"stale": 0, "down": 1}
-
-
 @pytest.mark.parametrize(
     ("regions", "exchange", "network"),
     [
-        ((QUIET, QUIET, QUIET), False, []),
-        ((STALE, QUIET, QUIET), False, ["r0"]),
-        ((STALE, STALE, QUIET), True, []),
-        ((STALE, STALE, STALE), True, []),
-        ((STALE, STALE, DOWN), True, []),
-        ((STALE, DOWN, DOWN), False, ["r0"]),
-    ],
-    ids=[
-        "all well",
-        "one of three",
-        "two of three",
-        "all",
-        "two, and one cannot tell",
-        "one, and nobody else can tell",
+        pytest.param([[QUIET], [QUIET], [QUIET]], False, [], id="all well"),
+        pytest.param([[STALE], [QUIET], [QUIET]], False, ["r0"], id="one of three"),
+        pytest.param([[STALE], [STALE], [QUIET]], True, [], id="two of three"),
+        pytest.param([[STALE], [STALE], [STALE]], True, [], id="all"),
+        pytest.param([[STALE], [STALE], [DOWN]], True, [], id="two, and one cannot tell"),
+        pytest.param([[STALE], [QUIET], [DOWN]], False, ["r0"], id="one of the two that can tell"),
+        pytest.param([[STALE], [DOWN], [REJECTED]], False, [], id="one, and nobody else can tell"),
+        pytest.param([[STALE], [STALE], [QUIET], [QUIET]], False, ["r0", "r1"], id="as many as not"),
+        pytest.param([[STALE, DOWN], [STALE], [QUIET]], True, [], id="a replica that is down hides nothing"),
+        pytest.param([[STALE, QUIET], [STALE], [QUIET]], False, ["r1"], id="a region's replicas must agree"),
+        pytest.param([[DOWN, DOWN], [STALE], [QUIET]], False, ["r1"], id="a region that is down altogether"),
     ],
 )
-def test_two_of_three_are_the_exchange_and_one_is_the_network(
-    tmp_path: Path, regions: tuple[dict[str, int], ...], exchange: bool, network: list[str]
+def test_most_regions_that_can_tell_are_the_exchange_and_fewer_are_the_network(
+    tmp_path: Path, regions: list[list[Saying]], exchange: bool, network: list[str]
 ) -> None:
     """By promtool, after each alert's `for`."""
     rules = quorum_rules()
@@ -159,10 +158,28 @@ def test_two_of_three_are_the_exchange_and_one_is_the_network(
         }
         for name, found in expected.items()
     ]
-    said = [line for index, region in enumerate(regions) for line in series(f"r{index}", **region)]
+    said = [
+        each
+        for region, replicas in enumerate(regions)
+        for replica, saying in enumerate(replicas)
+        for each in series(f"r{region}", replica, saying)
+    ]
     test = {"interval": "1m", "input_series": said, "alert_rule_test": alerts}
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules))
     (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
     command = [require_tool("promtool"), "test", "rules", "test.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_as_much_is_sent_to_the_global_prometheus_as_the_page_says() -> None:
+    """By the names that it keeps: of a topic, and of a connection."""
+    (pattern,) = set(re.findall(r'regex: "(alpmon_topic_[^"]*\|ALERTS)"', PAGE))
+
+    def sent(groups: int, topics: int) -> int:
+        return sum(re.fullmatch(pattern, name) is not None for name in samples(groups, topics))
+
+    topic = sent(1, 2) - sent(1, 1)
+    words = re.findall(r"(\d+) series a topic instead of (\d+), and (\d+) a connection instead of (\d+)", PAGE)
+    instead = costs("topic of a connection")[0], costs("connection")[0]
+    assert [tuple(map(int, each)) for each in words] == [(topic, instead[0], sent(1, 1) - topic, instead[1])]
