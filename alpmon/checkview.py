@@ -76,6 +76,17 @@ class Silent:
         """Nothing to show."""
 
 
+def tell(report: Report, *, terminal: bool, encoding: str) -> None:
+    """All of a check that is over, below its target's name and URL."""
+    heading = f"{report.target} {report.url}"
+    view = view_of(heading, terminal=terminal, encoding=encoding)
+    if isinstance(view, Lines):
+        click.echo(heading)
+    for step in report.steps:
+        view.done(step)
+    view.end(report)
+
+
 def view_of(url: str, *, terminal: bool, encoding: str) -> Tree | Lines:
     """The view that an output can show."""
     return Tree(url, fancy="utf" in encoding.lower()) if terminal else Lines()

@@ -121,8 +121,10 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
 
 
-def _websocket_url(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+def _websocket_url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """A URL that a target of the configuration may have."""
+    if value is None:
+        return None
     from pydantic import TypeAdapter, ValidationError
 
     from alpmon.config.values import WsUrl
@@ -171,62 +173,75 @@ def _readable_ca(_context: click.Context, parameter: click.Parameter, value: Pat
 
 
 @main.command("check")
-@click.argument("url", default=EXCHANGE_URL, callback=_websocket_url)
+@click.argument("url", required=False, callback=_websocket_url)
 @click.option(
     "--topic",
     "topics",
     multiple=True,
-    default=("ticker.*",),
-    show_default=True,
     callback=_known_topics,
-    help="What to subscribe to; may be given again.",
+    help="What to subscribe to; may be given again.  [default: ticker.*, or what the file says]",
 )
 @click.option(
     "--messages",
     type=click.IntRange(0, 1_000_000),
-    default=1,
-    show_default=True,
-    help="How many of each topic must arrive; 0 is content with the acknowledgement.",
+    help="How many of each topic must arrive; 0 is content with the acknowledgement.  [default: 1, or 0 with --config]",
 )
-@click.option("--timeout", default="30s", show_default=True, callback=_duration, help="For everything together.")
+@click.option(
+    "--timeout", default="30s", show_default=True, callback=_duration, help="For all steps of a connection together."
+)
 @click.option("--json", "as_json", is_flag=True, help="One object, as docs/check.schema.json describes it.")
 @click.option("--insecure", is_flag=True, help="Take any certificate.")
 @click.option("--ca", "ca_file", type=_file, callback=_readable_ca, help="PEM file of the CAs to trust instead.")
+@click.option(
+    "--config", "config_file", type=_file, help="Check every target of a YAML file, with its own TLS settings."
+)
+@click.option("--target", "names", multiple=True, help="Only this target of the file; may be given again.")
 def check_connection(
-    url: str,
+    url: str | None,
     topics: tuple[str, ...],
-    messages: int,
+    messages: int | None,
     timeout: float,
     as_json: bool,
     insecure: bool,
     ca_file: Path | None,
+    config_file: Path | None,
+    names: tuple[str, ...],
 ) -> None:
     """Try one connection to URL, step by step, and say which step fails.
 
     resolve, tcp, tls, upgrade (10s together), welcome (10s), ack (5s), ping (10s), message of each topic: each is
     timed, and none may take longer than --timeout leaves. URL is the exchange's own unless it is given.
 
+    With --config, one connection to each target of the file, several at a time: with the topics of its first
+    connection and as the file says how it proves who it is. --json then prints a list of objects.
+
     One check cannot tell a quiet pair from a dead feed: a topic that delivers nothing in time is unhealthy. Where
     silence is normal, ask for --messages 0.
 
-    Exit code: 0 healthy, 1 unhealthy, 2 usage.
+    Exit code: 0 healthy, 1 unhealthy (or one of several is), 2 usage or a bad configuration.
     """
+    if config_file is not None and (url is not None or insecure or ca_file is not None):
+        raise click.UsageError("--config says where and how to connect; it goes without URL, --insecure and --ca")
+    if names and config_file is None:
+        raise click.UsageError("--target names one of a file: give --config as well")
     if insecure and ca_file is not None:
         raise click.UsageError("--insecure takes any certificate; it makes no sense with --ca")
-    from alpmon import checkview
-    from alpmon.probe.check import CheckRequest, check
+    from alpmon import checkrun
+    from alpmon.probe.check import CheckRequest
+    from alpmon.probe.checklist import UnknownTargetError, chosen, request_of
 
-    request = CheckRequest(url, topics, messages, timeout, ca_file, insecure)
-    if as_json:
-        import msgspec
-
-        report = asyncio.run(check(request, checkview.Silent()))
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    if config_file is None:
+        wanted = 1 if messages is None else messages
+        request = CheckRequest(url or EXCHANGE_URL, topics or ("ticker.*",), wanted, timeout, ca_file, insecure)
+        healthy = asyncio.run(checkrun.one(request, as_json=as_json))
     else:
-        view = checkview.view_of(url, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
-        report = asyncio.run(check(request, view))
-        view.end(report)
-    sys.exit(0 if report.healthy else UNHEALTHY)
+        try:
+            targets = chosen(_load(config_file).targets, names)
+        except UnknownTargetError as error:
+            _refuse(f"{config_file}: {error}")
+        requests = [request_of(target, topics, messages or 0, timeout) for target in targets]
+        healthy = asyncio.run(checkrun.several(requests, as_json=as_json))
+    sys.exit(0 if healthy else UNHEALTHY)
 
 
 @main.command()

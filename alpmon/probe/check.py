@@ -55,6 +55,9 @@ class CheckRequest:
         topics: To subscribe to, each once.
         messages: How many of each topic must arrive; 0 is content with the acknowledgement.
         timeout_seconds: For everything together.
+        server_name: The name to ask for and to verify instead of the URL's host.
+        max_frame_bytes: The longest request frame.
+        target: Its name in the configuration; None for a URL given by hand.
     """
 
     url: str
@@ -63,6 +66,9 @@ class CheckRequest:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ca_file: Path | None = None
     insecure_skip_verify: bool = False
+    server_name: str | None = None
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    target: str | None = None
 
 
 class Audience(Protocol):
@@ -134,6 +140,7 @@ class _Check:
             request.url,
             ca_file=request.ca_file,
             insecure_skip_verify=request.insecure_skip_verify,
+            server_name=request.server_name,
             connect_timeout_seconds=limit,
         )
         try:
@@ -264,6 +271,7 @@ class _Check:
         welcome, dialect, wall = session.welcome, session.dialect, time.time()
         expiry = connected.certificate_not_after_wall if connected else None
         return Report(
+            target=self._request.target,
             url=mask_urls(self._request.url),
             healthy=failure is None,
             failed_step=failure.step if failure else None,
@@ -288,7 +296,7 @@ class _Peer:
     """The other side as the check hears it: answers by the session, and notes when what is waited for came."""
 
     def __init__(self, request: CheckRequest, delivered: Callable[[str, float], None]) -> None:
-        settings = Settings(WELCOME_SECONDS, ACK_SECONDS, None, 0.0, 0.0, MAX_FRAME_BYTES)
+        settings = Settings(WELCOME_SECONDS, ACK_SECONDS, None, 0.0, 0.0, request.max_frame_bytes)
         self.session = Session(settings, request.topics)
         self.changed = asyncio.Event()
         self.gone = False

@@ -51,12 +51,14 @@ class Report(Struct, frozen=True, kw_only=True):
     """One check.
 
     Attributes:
+        target: Its name in the configuration; null for a URL given by hand.
         failed_step: The step that makes it unhealthy.
         detail: What went wrong there.
         peer: The address connected to: the server's, or the proxy's.
         dialect: Which description of the exchange the peer behaved like, as far as it showed.
     """
 
+    target: str | None
     url: str
     healthy: bool
     failed_step: Step | None

@@ -1,0 +1,49 @@
+"""`alpmon check` as it runs: one connection while it goes, or those of a whole configuration as each is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from alpmon import checkview
+from alpmon.probe.check import CheckRequest, check
+from alpmon.probe.checklist import check_each
+from alpmon.probe.report import Report
+
+
+async def one(request: CheckRequest, *, as_json: bool) -> bool:
+    """Check and show it; whether it is healthy."""
+    if as_json:
+        report = await check(request, checkview.Silent())
+        _echo(report)
+    else:
+        view = checkview.view_of(request.url, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+        report = await check(request, view)
+        view.end(report)
+    return report.healthy
+
+
+async def several(requests: Sequence[CheckRequest], *, as_json: bool) -> bool:
+    """Check and show them, in their order; whether all are healthy."""
+    reports = await check_each(requests, checkview.Silent(), _ignore if as_json else _tell)
+    healthy = sum(report.healthy for report in reports)
+    if as_json:
+        _echo(reports)
+    else:
+        click.echo(f"{healthy} of {len(reports)} targets healthy")
+    return healthy == len(reports)
+
+
+def _tell(report: Report) -> None:
+    checkview.tell(report, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+
+
+def _ignore(_: Report) -> None:
+    """The reports are shown together."""
+
+
+def _echo(value: Report | list[Report]) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
