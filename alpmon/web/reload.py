@@ -29,4 +29,10 @@ def reload_route(reload: Reload) -> web.RouteDef:
 def _same_site(request: web.Request) -> bool:
     """A page from elsewhere can make a browser send this; then the browser says where the page is from."""
     origin = request.headers.get(hdrs.ORIGIN)
-    return origin is None or URL(origin).authority == request.headers.get(hdrs.HOST, "")
+    if origin is None:
+        return True
+    try:
+        came_from = URL(origin).authority
+    except ValueError:
+        return False
+    return came_from != "" and came_from == request.headers.get(hdrs.HOST)

@@ -151,7 +151,8 @@ async def test_a_page_from_elsewhere_cannot_reload(start_exchange: StartExchange
     exchange = await start_exchange()
     async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
         monitored.text = configuration(target(exchange.url, ["trade.*"]))
-        assert (await monitored.post(Origin="https://elsewhere.test"))[0] == 403
+        for origin in ("https://elsewhere.test", "null", "http://[", "http://127.0.0.1:x", "//", ""):
+            assert await monitored.post(Origin=origin) == (403, "403 Forbidden\n"), origin
         assert (await monitored.post(Origin=monitored.service.url))[0] == 200
         status, _ = await monitored.get("/-/reload")
         assert status == 405
