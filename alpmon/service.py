@@ -30,7 +30,7 @@ from alpmon.telemetry.recorder import watch_troubles
 from alpmon.telemetry.state import Monitor
 from alpmon.web.access import Access
 from alpmon.web.app import create_app
-from alpmon.web.reload import reload_route
+from alpmon.web.reload import NOTHING_TO_RELOAD
 from alpmon.web.server import serve
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Service:
         config: what to hold.
         rng: the jitter of the reconnects.
         tape: where everything received is written, if it shall be.
+        source: where the configuration can be read anew; without one there is nothing to reload.
 
     Attributes:
         monitor: what has been seen.
@@ -122,8 +123,8 @@ class Service:
             lambda: show(self.config),
             access=access,
             runbook_url=lambda: self.config.runbook_url,
+            reload=None if self._source is None else self.reload,
         )
-        app.add_routes([reload_route(self.reload)])
         server = await serve(app, host, port, None if access is None else access.ssl_context)
         self._exits.push_async_callback(server.close)
         self.url = server.url
@@ -136,8 +137,11 @@ class Service:
         Returns:
             Every mistake, one line each; none if the new configuration is in force.
         """
-        mistakes = self._take_up()
         log = structlog.get_logger("alpmon")
+        if self._source is None:
+            log.warning("not reloaded", why=NOTHING_TO_RELOAD)
+            return [NOTHING_TO_RELOAD]
+        mistakes = self._take_up(self._source)
         self.monitor.reload_successful = not mistakes
         if mistakes:
             log.error("configuration not reloaded", mistakes=mistakes)
@@ -146,11 +150,9 @@ class Service:
             log.info("configuration reloaded", targets=len(self.config.targets))
         return mistakes
 
-    def _take_up(self) -> list[str]:
-        if self._source is None:
-            return ["there is no configuration file to reload: alpmon was started without --config"]
+    def _take_up(self, source: Source) -> list[str]:
         try:
-            config = self._source()
+            config = source()
         except ConfigError as error:
             return str(error).splitlines()
         fixed = [key for key in FIXED_KEYS if getattr(config, key) != getattr(self.config, key)]

@@ -140,6 +140,40 @@ def test_a_resolver_that_hangs_holds_up_neither_an_address_nor_the_end(start: ty
     assert (told["target"], told["reason"]) == ("address", "refused")
     assert running.end(signal.SIGTERM) == 0
     assert (tmp_path / "state").exists()
+def test_a_hangup_takes_up_the_changed_file_and_a_mistake_in_it_changes_nothing(
+    start: type[Running], tmp_path: Path
+) -> None:
+    """SIGHUP, as `kill -HUP` sends it: the process lives, and says what came of it."""
+    listen, config = f"127.0.0.1:{free_port()}", tmp_path / "alpmon.yaml"
+
+    def write(*names: str) -> None:
+        url = f"ws://127.0.0.1:{free_port()}/ws"
+        targets = [{"name": name, "url": url, "topics": ["trade.*"]} for name in names]
+        config.write_text(json.dumps({"listen": listen, "targets": targets}))
+
+    write("first")
+    running = start("run", "--config", str(config))
+    running.until_says('"started"')
+    write("first", "second")
+    running.process.send_signal(signal.SIGHUP)
+    assert '"targets":2' in running.until_says('"configuration reloaded"').replace(" ", "")
+    assert "second" in get(f"http://{listen}/config")
+    write("no name")
+    running.process.send_signal(signal.SIGHUP)
+    assert "targets[0].name" in running.until_says('"configuration not reloaded"')
+    assert "second" in get(f"http://{listen}/config")
+    assert running.end(signal.SIGTERM) == 0
+
+
+def test_a_hangup_without_a_file_is_told_and_ends_nothing(start: type[Running]) -> None:
+    """A terminal that is closed sends one too; there is nothing to take up, and so nothing wrong."""
+    address = f"127.0.0.1:{free_port()}"
+    running = start("demo", "--listen", address, "--scenario", "healthy")
+    running.until_says("metrics       ")
+    running.process.send_signal(signal.SIGHUP)
+    assert "there is no configuration file to reload" in running.until_says('"not reloaded"')
+    assert "alpmon_config_last_reload_successful 1.0" in get(f"http://{address}/metrics")
+    assert running.end(signal.SIGTERM) == 0
 
 
 def test_a_bad_configuration_ends_with_2_and_every_mistake(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from alpmon.telemetry.recorder import recordings
 from alpmon.telemetry.status import Status, status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
+from alpmon.web.reload import Reload, reload_route
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -164,8 +165,9 @@ def create_app(
     wall: Callable[[], float] = time.time,
     runbook_url: Callable[[], str | None] = lambda: None,
     access: Access | None = None,
+    reload: Reload | None = None,
 ) -> web.Application:
-    """Put the paths together; the arguments are those of `Pages`, and who guards them all."""
+    """Put all paths together; the arguments are those of `Pages`, who guards them, and what a reload does."""
     pages = Pages(monitor, registry, config_text, monotonic, wall, runbook_url)
     app = web.Application(middlewares=[_one_line_errors, *([] if access is None else [access.guard])])
     app.cleanup_ctx.append(pages.lifetime)
@@ -183,6 +185,7 @@ def create_app(
             web.get("/-/healthy", pages.healthy),
             web.get("/-/ready", pages.ready),
             web.get("/config", pages.config),
+            reload_route(reload),
         ]
     )
     return app

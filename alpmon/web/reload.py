@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import hdrs, web
 from yarl import URL
@@ -11,13 +11,20 @@ from yarl import URL
 Reload: TypeAlias = Callable[[], Sequence[str]]
 """Takes up the configuration; every mistake that keeps it from doing so, none if it has."""
 
+NOTHING_TO_RELOAD: Final = "there is no configuration file to reload: start with `alpmon run --config FILE`"
 
-def reload_route(reload: Reload) -> web.RouteDef:
-    """The route; 200 once the new configuration is in force, 500 with a line a mistake while the old one stays."""
+
+def reload_route(reload: Reload | None) -> web.RouteDef:
+    """The route: 200 once the new configuration is in force, 500 with a line a mistake while the old one stays.
+
+    Without `reload` it answers 409: nothing is wrong, and there is no file.
+    """
 
     async def handle(request: web.Request) -> web.Response:
         if not _same_site(request):
             raise web.HTTPForbidden
+        if reload is None:
+            return web.Response(status=409, text=f"{NOTHING_TO_RELOAD}\n")
         mistakes = reload()
         if mistakes:
             return web.Response(status=500, text="\n".join([*mistakes, ""]))

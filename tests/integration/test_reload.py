@@ -13,7 +13,7 @@ import aiohttp
 from alpmon.config import parse
 from alpmon.exchange.faults import Mute
 from alpmon.service import Service
-from tests.integration.harness import TARGET, Monitored, configuration, target, until
+from tests.integration.harness import TARGET, Monitored, configuration, monitoring, target, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -156,6 +156,21 @@ async def test_a_page_from_elsewhere_cannot_reload(start_exchange: StartExchange
         assert (await monitored.post(Origin=monitored.service.url))[0] == 200
         status, _ = await monitored.get("/-/reload")
         assert status == 405
+
+
+async def test_without_a_file_there_is_nothing_to_reload_and_nothing_wrong(start_exchange: StartExchange) -> None:
+    """The demo, or a run without --config: no file has mistakes, so neither the metric nor the page says so."""
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
+        before = monitored.service.monitor.reload_success_wall
+        async with aiohttp.ClientSession() as http, http.post(monitored.service.url + "/-/reload") as answer:
+            told = await answer.text()
+        assert answer.status == 409
+        assert told == "there is no configuration file to reload: start with `alpmon run --config FILE`\n"
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_config_last_reload_successful") == 1
+        assert scrape.value("alpmon_config_last_reload_success_timestamp_seconds") == before
+        assert monitored.service.monitor.reload_successful
 
 
 async def test_no_message_is_lost_while_a_feed_runs(start_exchange: StartExchange) -> None:
