@@ -34,7 +34,6 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-PATHS = ["/", "/metrics", "/api/v1/status", "/api/v1/recordings", "/-/healthy", "/-/ready", "/config", "/nowhere"]
 PASSWORD = "correct horse"
 USERS = {"ada": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}
 RIGHT = basic("ada", PASSWORD)
@@ -46,6 +45,17 @@ WRONG = [
     basic("ada", PASSWORD + "x" * 100),
 ]
 FILES = {"cert_file": "a", "key_file": "b"}
+
+
+def routes() -> list[tuple[str, str]]:
+    """Method and path of all that is served, and of something that is not; one asset stands for all of them."""
+    router = create_app(Monitor(1.0), CollectorRegistry(), str).router
+    served = {
+        (route.method, route.resource.canonical.replace("{name}", "page.js"))
+        for route in router.routes()
+        if route.resource is not None
+    }
+    return [*sorted(served), ("GET", "/nowhere")]
 
 
 class Guarded:
@@ -106,13 +116,19 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_every_path_wants_the_password(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), routes())
+async def test_every_path_wants_the_password(tmp_path: Path, method: str, path: str) -> None:
     """Those that are not there included: what is there is nobody's business."""
     async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
-        assert [await web.status(path, auth) for auth in WRONG] == [401] * len(WRONG)
-        assert await web.status(path, None, method="POST") == 401
-        assert await web.status(path, RIGHT) != 401
+        assert [await web.status(path, auth, method=method) for auth in WRONG] == [401] * len(WRONG)
+        assert await web.status(path, None, method="PUT") == 401
+        answers = {"/nowhere": 404, "/-/ready": 503, "/-/reload": 409}
+        assert await web.status(path, RIGHT, method=method) == answers.get(path, 200)
+
+
+def test_all_that_the_contract_names_is_among_what_is_tried() -> None:
+    """The list is the router's own; this says that it is one."""
+    assert {("GET", "/"), ("HEAD", "/metrics"), ("GET", "/api/v1/history"), ("POST", "/-/reload")} <= set(routes())
 
 
 async def test_failed_logins_are_counted_and_a_first_visit_is_none(tmp_path: Path) -> None:
