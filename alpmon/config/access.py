@@ -138,6 +138,17 @@ class WebConfig(Section):
         """The response headers to set, by name."""
         return self.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
 
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """The keys that keep somebody out; with none of them, anybody may read everything."""
+        tls = self.tls_server_config
+        present = {
+            "basic_auth_users": bool(self.basic_auth_users),
+            "client_auth_type": tls is not None and tls.client_auth_type is ClientAuth.REQUIRE_AND_VERIFY,
+            "client_allowed_sans": tls is not None and bool(tls.client_allowed_sans),
+        }
+        return tuple(key for key, stands in present.items() if stands)
+
 
 def load_access(path: Path) -> WebConfig:
     """Read a web configuration file; paths in it start from its folder.

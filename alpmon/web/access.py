@@ -1,7 +1,8 @@
 """Who may ask: TLS, client certificates, passwords and headers by the web configuration file, on every path.
 
 The file is read anew when it changes, and so are the certificates that it names. A file that has become bad changes
-nothing: what was in force stays in force, and the log says why.
+nothing: what was in force stays in force, and the log says why. The same goes for one that lets in whom the one before
+kept out, for a file that is written in place is empty for a moment: a restart takes that up, nothing else does.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ import bcrypt
 import structlog
 from aiohttp import hdrs, web
 
-from alpmon.config.access import OPENSSL_NAMES, ClientAuth, TlsServer, TlsVersion, load_access
+from alpmon.config.access import OPENSSL_NAMES, ClientAuth, TlsServer, TlsVersion, WebConfig, load_access
 from alpmon.config.mistakes import ConfigError, Mistake
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import Monitor
     from alpmon.web.server import Server
 
-_CHECK_EVERY_SECONDS: Final = 1.0
 _CACHED_LOGINS: Final = 100
 _LONGEST_PASSWORD_BYTES: Final = 72
 """All that bcrypt looks at; it refuses more."""
@@ -61,9 +61,7 @@ class Access:
         self._monitor = monitor
         self._wrong_login_seconds = wrong_login_seconds
         self._log = structlog.get_logger("alpmon.web")
-        self._config = load_access(path)
-        self._context = _context(self._config.tls_server_config, path)
-        self._seen = self._look()
+        self._config, self._context, self._seen = _read(path)
         self._logins = _Logins()
 
     @property
@@ -71,10 +69,15 @@ class Access:
         """What to serve with now; None for plain HTTP."""
         return self._context
 
-    async def watch(self, server: Server) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether the file, as it is now, keeps nobody out."""
+        return not self._config.guards
+
+    async def watch(self, server: Server, every_seconds: float = 1.0) -> None:
         """Until cancelled, put into force what changes in the file, or in the certificates that it names."""
         while True:
-            await asyncio.sleep(_CHECK_EVERY_SECONDS)
+            await asyncio.sleep(every_seconds)
             if self._refresh():
                 await server.listen(self._context)
 
@@ -109,28 +112,31 @@ class Access:
 
     def _refresh(self) -> bool:
         """Read what has changed; whether there is a new TLS context to serve with."""
-        seen = self._look()
+        seen = _look(self._path, self._config)
         if seen == self._seen:
             return False
         self._seen = seen
         try:
-            config = load_access(self._path)
-            context = _context(config.tls_server_config, self._path)
+            config, context, seen = _read(self._path)
+            self._refuse_to_open(config)
         except ConfigError as error:
             self._log.error("web configuration not changed", mistakes=str(error).splitlines())
             return False
-        if (context is None) is not (self._context is None):
-            self._log.error("web configuration not changed", mistakes=["TLS is switched on or off by a restart only"])
-            return False
-        self._config, self._context = config, context
-        self._seen = self._look()
+        self._config, self._context, self._seen = config, context, seen
         self._log.info("web configuration read anew", file=str(self._path))
         return context is not None
 
-    def _look(self) -> Seen:
-        tls = self._config.tls_server_config
-        named = [] if tls is None else [tls.cert_file, tls.key_file, tls.client_ca_file]
-        return tuple(_identity(path) for path in (self._path, *named) if path is not None)
+    def _refuse_to_open(self, config: WebConfig) -> None:
+        """What would let in whom the configuration in force keeps out, or changes TLS under the open sockets."""
+        problems = [
+            f"without {key} more people could read: only a restart takes that up"
+            for key in self._config.guards
+            if key not in config.guards
+        ]
+        if (config.tls_server_config is None) is not (self._context is None):
+            problems.append("tls_server_config is put in or taken out: only a restart takes that up")
+        if problems:
+            raise ConfigError(Mistake(str(self._path), 0, 0, "", "", problem) for problem in problems)
 
 
 class _Logins:
@@ -206,6 +212,20 @@ def _san_allowed(request: web.Request, tls: TlsServer) -> bool:
     certificate = connection.getpeercert() if connection is not None else None
     names = {value for _, value in (certificate or {}).get("subjectAltName", ())}
     return not names.isdisjoint(tls.client_allowed_sans)
+
+
+def _read(path: Path) -> tuple[WebConfig, ssl.SSLContext | None, Seen]:
+    """The file, what to serve with, and the state of all files from before they were read: a later change is seen."""
+    seen = _identity(path)
+    config = load_access(path)
+    named = _look(path, config)[1:]
+    return config, _context(config.tls_server_config, path), (seen, *named)
+
+
+def _look(path: Path, config: WebConfig) -> Seen:
+    tls = config.tls_server_config
+    named = [] if tls is None else [tls.cert_file, tls.key_file, tls.client_ca_file]
+    return tuple(_identity(each) for each in (path, *named) if each is not None)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

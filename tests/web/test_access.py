@@ -13,10 +13,11 @@ import pytest
 import trustme
 import yaml
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from alpmon.background import in_background
 from alpmon.config import ConfigError
-from alpmon.config.access import load_access
+from alpmon.config.access import WebConfig, load_access
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.state import Monitor
 from alpmon.web.access import Access
@@ -86,7 +87,7 @@ async def guarded(path: Path) -> AsyncIterator[Guarded]:
     access = Access(path, monitor, wrong_login_seconds=0.0)
     app = create_app(monitor, registry, lambda: "", monotonic=lambda: 0.0, access=access)
     server = await serve(app, "127.0.0.1", 0, access.ssl_context)
-    watching = in_background("watch", lambda: access.watch(server))
+    watching = in_background("watch", lambda: access.watch(server, every_seconds=0.01))
     try:
         yield Guarded(server, access, monitor)
     finally:
@@ -163,6 +164,83 @@ async def test_a_file_that_has_become_bad_changes_nothing(tmp_path: Path) -> Non
         await eventually(lambda: web.access._seen != seen)
         assert await web.status("/metrics", None) == 401
         assert await web.status("/metrics", RIGHT) == 200
+
+
+OPENING = ["", "# nobody\n", "basic_auth_users: {}\n", "http_server_config: {headers: {X-XSS-Protection: '1'}}\n"]
+
+
+@pytest.mark.parametrize("content", OPENING)
+async def test_a_file_that_would_let_everybody_in_is_taken_up_by_a_restart_only(tmp_path: Path, content: str) -> None:
+    """A file is empty for a moment when it is written in place, and that moment must not open the monitor."""
+    path = written(tmp_path, basic_auth_users=USERS)
+    with capture_logs() as told:
+        async with guarded(path) as web:
+            path.write_text(content)
+            await eventually(lambda: told)
+            assert await web.status("/config", None) == 401
+            assert await web.status("/config", RIGHT) == 200
+            changed = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+            written(tmp_path, basic_auth_users={"ada": changed})
+            await eventually(lambda: told[-1]["event"] == "web configuration read anew")
+            assert await web.status("/config", basic("ada", "another")) == 200
+            assert await web.status("/config", None) == 401
+    refused = [line["mistakes"] for line in told if line["event"] == "web configuration not changed"]
+    assert refused == [[f"{path}: without basic_auth_users more people could read: only a restart takes that up"]]
+    path.write_text(content)
+    async with guarded(path) as web:
+        assert await web.status("/config", None) == 200
+
+
+@pytest.mark.parametrize(
+    ("missing", "lost"),
+    [
+        ({"client_auth_type": "VerifyClientCertIfGiven", "client_allowed_sans": None}, "client_auth_type"),
+        ({"client_auth_type": None, "client_ca_file": None, "client_allowed_sans": None}, "client_auth_type"),
+        ({"client_allowed_sans": None}, "client_allowed_sans"),
+    ],
+)
+async def test_certificates_stay_asked_for_until_a_restart(
+    tmp_path: Path, authority: trustme.CA, missing: dict[str, str | None], lost: str
+) -> None:
+    """As with passwords: half a file must not let in whom the whole one keeps out."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    asked = {
+        **certificate(tmp_path, authority),
+        "client_ca_file": "ca.pem",
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "client_allowed_sans": ["good.test"],
+    }
+    less = {key: value for key, value in (asked | missing).items() if value is not None}
+    stranger = trusting(authority)
+    authority.issue_cert("bad.test").configure_cert(stranger)
+    with capture_logs() as told:
+        async with guarded(written(tmp_path, tls_server_config=asked)) as web:
+            written(tmp_path, tls_server_config=less)
+            await eventually(lambda: told)
+            assert lost in told[0]["mistakes"][0]
+            assert await web.status("/config", tls=stranger) == 403
+            with pytest.raises(aiohttp.ClientError):
+                await web.status("/config", tls=trusting(authority))
+        async with guarded(tmp_path / "web.yml") as web:
+            assert await web.status("/config", tls=stranger) == 200
+
+
+async def test_a_change_that_comes_while_the_file_is_read_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is remembered by the time before it was read."""
+    path = written(tmp_path, basic_auth_users=USERS)
+
+    def read_slowly(file: Path) -> WebConfig:
+        config = load_access(file)
+        if "bob" in config.basic_auth_users:
+            written(tmp_path, basic_auth_users={"last": USERS["ada"]})
+        return config
+
+    monkeypatch.setattr("alpmon.web.access.load_access", read_slowly)
+    async with guarded(path) as web:
+        written(tmp_path, basic_auth_users={"bob": USERS["ada"]})
+        await eventually(lambda: "last" in web.access._config.basic_auth_users)
 
 
 async def test_headers_are_set_and_an_empty_one_is_left_out(tmp_path: Path) -> None:
