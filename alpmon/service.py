@@ -113,7 +113,7 @@ class Service:
         host, port = self.config.address
         path = self.config.web_config_file
         access = None if path is None else Access(path, self.monitor)
-        if access is None and not _is_loopback(host):
+        if (access is None or access.is_open) and not _is_loopback(host):
             structlog.get_logger("alpmon").warning(
                 "anybody who reaches this address can read everything", listen=self.config.listen, key="web_config_file"
             )
