@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 _PATH: Final = "/-/healthy"
-_GUARDED: Final = (401, 403)
+_GUARDED: Final = (401, 403, 429)
 _GUARDED_ANSWER: Final = "guarded, and answering"
 
 
@@ -22,9 +22,10 @@ class UnhealthyError(Exception):
 def ask(url: str, timeout_seconds: float) -> str:
     """GET a URL of the monitor; one line that says what it answered.
 
-    A monitor whose `web_config_file` asks for a password or a client's certificate has answered when it refuses us:
-    its event loop turns, which is all that the question is about. For the same reason its own certificate, made for
-    other names than the loopback's, is not verified; nothing is sent that anybody could want.
+    A monitor whose `web_config_file` asks for a password or a client's certificate, or limits how often it may be
+    asked, has answered when it refuses us: its event loop turns, which is all that the question is about. For the same
+    reason its own certificate, made for other names than the loopback's, is not verified; nothing is sent that anybody
+    could want.
 
     Raises:
         UnhealthyError: no answer in time, or an answer that says no.

@@ -62,7 +62,7 @@ async def test_a_monitor_that_says_no_is_unhealthy() -> None:
             await asyncio.to_thread(ask, url, SECONDS)
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("status", [401, 403, 429])
 async def test_a_monitor_that_wants_a_password_is_alive(status: int) -> None:
     """It has answered, and that was the question."""
     async with answering(status) as url:

@@ -11,7 +11,7 @@ from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.telemetry.families import FAMILIES
 from alpmon.telemetry.readers import EXPECTED_ENDS
-from alpmon.telemetry.state import FailureReason, Phase, PingKind
+from alpmon.telemetry.state import FailureReason, Phase, PingKind, WebRefusal
 
 _HEAD = """# Metrics
 
@@ -81,6 +81,7 @@ def _label_values() -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
         ("alpmon_topic_state", ("alpmon_topic_state",), tuple(TopicState)),
         ("dialect", ("alpmon_session_info",), tuple(Dialect)),
         ("reason", ("alpmon_connection_failures_total",), tuple(FailureReason)),
+        ("reason", ("alpmon_web_requests_refused_total",), tuple(WebRefusal)),
         ("phase", ("alpmon_connect_duration_seconds",), tuple(Phase)),
         ("initiator", disconnects, initiators),
         ("code", disconnects, ("1000", "...", "1015", "other")),

@@ -30,7 +30,7 @@ from alpmon.telemetry.readers import (
     single,
     topics,
 )
-from alpmon.telemetry.state import FailureReason, Monitor, Phase, PingKind, TargetRecord
+from alpmon.telemetry.state import FailureReason, Monitor, Phase, PingKind, TargetRecord, WebRefusal
 
 
 def _monitor(kind: Kind, name: str, text: str, get: Callable[[Monitor], readers.Figure]) -> Family[Monitor]:
@@ -82,6 +82,13 @@ OF_MONITOR: Final[tuple[Family[Monitor], ...]] = (
         "alpmon_web_login_failures_total",
         "Total number of HTTP requests with a wrong user or password.",
         lambda monitor: monitor.login_failures,
+    ),
+    Family(
+        "alpmon_web_requests_refused_total",
+        Kind.COUNTER,
+        ("reason",),
+        "Total number of HTTP requests answered with 429.",
+        lambda monitor: [((reason,), monitor.web_refusals[reason]) for reason in WebRefusal],
     ),
     _monitor(Kind.GAUGE, "alpmon_shard_index", "Index of this shard.", lambda monitor: monitor.shard_index),
     _monitor(Kind.GAUGE, "alpmon_shard_count", "Number of shards.", lambda monitor: monitor.shard_count),

@@ -64,6 +64,12 @@ class FailureReason(StrEnum):
     OTHER = "other"
 
 
+class WebRefusal(StrEnum):
+    """Why an HTTP request to the monitor was turned away with 429."""
+
+    LOGINS = "logins"
+
+
 class Initiator(StrEnum):
     """Who ended a session."""
 
@@ -325,5 +331,6 @@ class Monitor:
     shard_replicas: int = 1
     first_attempts_made: bool = False
     login_failures: int = 0
+    web_refusals: Counter[str] = field(default_factory=Counter)
     history: History = field(default_factory=History)
     tape: Tape | None = None

@@ -8,32 +8,25 @@ kept out, for a file that is written in place is empty for a moment: a restart t
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import secrets
 import ssl
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import bcrypt
 import structlog
 from aiohttp import hdrs, web
 
 from alpmon.config.access import OPENSSL_NAMES, ClientAuth, TlsServer, TlsVersion, WebConfig, load_access
 from alpmon.config.mistakes import ConfigError, Mistake
+from alpmon.telemetry.state import WebRefusal
+from alpmon.web.logins import Logins, Verdict, basic_login
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import Monitor
     from alpmon.web.server import Server
 
-_CACHED_LOGINS: Final = 100
-_LONGEST_PASSWORD_BYTES: Final = 72
-"""All that bcrypt looks at; it refuses more."""
-_NOBODY: Final = b"$2b$10$Ro0CUfOqk6cXEKf3dyaM7OhSCvnwM9s4wIX9JeLapehKK5YdLxKcm"
-"""A hash that no password is known for: an unknown user costs as much time as a known one."""
+WRONG_LOGIN_SECONDS: Final = 0.5
+"""How long a wrong login waits for its answer."""
 _VERSIONS: Final = {TlsVersion.TLS12: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS13: ssl.TLSVersion.TLSv1_3}
 _VERIFIES: Final = {
     ClientAuth.VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL,
@@ -49,20 +42,20 @@ class Access:
 
     Args:
         path: the web configuration file.
-        monitor: where failed logins are counted.
-        wrong_login_seconds: how long a wrong login waits for its answer.
+        monitor: where failed logins and refused requests are counted.
+        sleep: how a wrong login is kept waiting.
 
     Raises:
         ConfigError: the file is bad, or names a certificate that cannot be used.
     """
 
-    def __init__(self, path: Path, monitor: Monitor, wrong_login_seconds: float = 0.5) -> None:
+    def __init__(self, path: Path, monitor: Monitor, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._path = path
         self._monitor = monitor
-        self._wrong_login_seconds = wrong_login_seconds
+        self._sleep = sleep
         self._log = structlog.get_logger("alpmon.web")
         self._config, self._context, self._seen = _read(path)
-        self._logins = _Logins()
+        self._logins = Logins()
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -83,12 +76,12 @@ class Access:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request through, or answer 401 or 403; unknown paths included."""
+        """Let a request through, or answer 401, 403 or 429; unknown paths included."""
         config = self._config
         if config.tls_server_config is not None and not _san_allowed(request, config.tls_server_config):
             raise web.HTTPForbidden
-        if config.basic_auth_users and not await self._knows(request, config.basic_auth_users):
-            raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="alpmon"'})
+        if config.basic_auth_users:
+            await self._log_in(request, config.basic_auth_users)
         return await handler(request)
 
     async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
@@ -99,16 +92,26 @@ class Access:
             else:
                 response.headers.pop(name, None)
 
-    async def _knows(self, request: web.Request, users: dict[str, str]) -> bool:
-        given = _basic_login(request.headers.get(hdrs.AUTHORIZATION, ""))
-        if given is None:
-            return False  # No login is no failed one: browsers ask first without.
-        user, password = given
-        if await self._logins.check(user, password, users.get(user)):
-            return True
-        self._monitor.login_failures += 1
-        await asyncio.sleep(self._wrong_login_seconds)
-        return False
+    async def _log_in(self, request: web.Request, users: dict[str, str]) -> None:
+        """Return if the request bears a right login.
+
+        Raises:
+            HTTPUnauthorized: it does not.
+            HTTPTooManyRequests: too many others wait to know.
+        """
+        login = basic_login(request.headers.get(hdrs.AUTHORIZATION, ""))
+        if login is None:  # No login is no failed one: browsers ask first without.
+            raise _unauthorized()
+        verdict = await self._logins.check(login, users, request.remote or "", lambda: _has_gone(request))
+        if verdict is Verdict.RIGHT:
+            return
+        if verdict is Verdict.CROWDED:
+            self._monitor.web_refusals[WebRefusal.LOGINS] += 1
+            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: "1"})
+        if verdict is Verdict.WRONG:
+            self._monitor.login_failures += 1
+            await self._sleep(WRONG_LOGIN_SECONDS)
+        raise _unauthorized()
 
     def _refresh(self) -> bool:
         """Read what has changed; whether there is a new TLS context to serve with."""
@@ -139,49 +142,6 @@ class Access:
             raise ConfigError(Mistake(str(self._path), 0, 0, "", "", problem) for problem in problems)
 
 
-class _Logins:
-    """Checks passwords; remembers the right ones, as a hash under a key of this process only."""
-
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
-
-    async def check(self, user: str, password: str, digest: str | None) -> bool:
-        """Whether the password is right. Takes as long for an unknown user as for a wrong password."""
-        known = _NOBODY if digest is None else digest.encode()
-        name = hmac.new(self._key, b"\0".join((user.encode(), password.encode(), known)), hashlib.sha256).digest()
-        if name in self._right:
-            self._right.move_to_end(name)
-            return True
-        async with self._one_at_a_time:  # Guessers wait for each other, and cost one thread at most.
-            fits = await asyncio.to_thread(_fits, password, known)
-        if not fits or digest is None:
-            return False
-        self._right[name] = None
-        while len(self._right) > _CACHED_LOGINS:
-            self._right.popitem(last=False)
-        return True
-
-
-def _basic_login(header: str) -> tuple[str, str] | None:
-    """User and password of an `Authorization` header (RFC 7617); None for none, or for another scheme's."""
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except ValueError:
-        return None
-    return (user, password) if colon else None
-
-
-def _fits(password: str, digest: bytes) -> bool:
-    given = password.encode()
-    # bcrypt compares in constant time.
-    return bcrypt.checkpw(given[:_LONGEST_PASSWORD_BYTES], digest) and len(given) <= _LONGEST_PASSWORD_BYTES
-
-
 def _context(tls: TlsServer | None, path: Path) -> ssl.SSLContext | None:
     if tls is None:
         return None
@@ -202,6 +162,14 @@ def _context(tls: TlsServer | None, path: Path) -> ssl.SSLContext | None:
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     return context
+
+
+def _unauthorized() -> web.HTTPUnauthorized:
+    return web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="alpmon"'})
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _san_allowed(request: web.Request, tls: TlsServer) -> bool:

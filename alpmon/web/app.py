@@ -43,6 +43,8 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_KEPT: Final = (hdrs.ALLOW, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE)
+"""What an error's headers may tell."""
 _JSON: Final = "application/json"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
 _QUICK: Final = 1
@@ -207,7 +209,7 @@ async def _one_line_errors(
     try:
         return await handler(request)
     except web.HTTPException as error:
-        kept = {name: error.headers[name] for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE) if name in error.headers}
+        kept = {name: error.headers[name] for name in _KEPT if name in error.headers}
         return web.Response(status=error.status, text=f"{error.status} {error.reason}\n", headers=kept)
 
 

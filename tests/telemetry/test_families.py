@@ -77,7 +77,11 @@ CONTRACT = {
     "alpmon_web_login_failures_total": ("counter", ()),
     "alpmon_symbols_dropped_total": ("counter", ("target",)),
 }
-ADDED = {"alpmon_unrouted_messages_total": ("counter", TC), "alpmon_shard_replicas": ("gauge", ())}
+ADDED = {
+    "alpmon_unrouted_messages_total": ("counter", TC),
+    "alpmon_shard_replicas": ("gauge", ()),
+    "alpmon_web_requests_refused_total": ("counter", ("reason",)),
+}
 APPEAR_LATER = {"alpmon_session_info", "alpmon_symbol_messages_total", "alpmon_symbol_last_message_timestamp_seconds"}
 """Only a session and the symbols that it brings can make these children."""
 

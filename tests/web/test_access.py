@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,11 +21,13 @@ from alpmon.background import in_background
 from alpmon.config import ConfigError
 from alpmon.config.access import WebConfig, load_access
 from alpmon.telemetry.metrics import register
-from alpmon.telemetry.state import Monitor
-from alpmon.web.access import Access
+from alpmon.telemetry.state import Monitor, WebRefusal
+from alpmon.web.access import WRONG_LOGIN_SECONDS, Access
 from alpmon.web.app import create_app
+from alpmon.web.logins import MOST_WAITING, MOST_WAITING_OF_A_PEER
 from alpmon.web.server import Server, serve
 from tests.waiting import eventually
+from tests.web.hashing import Bcrypt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,10 +66,12 @@ def routes() -> list[tuple[str, str]]:
 class Guarded:
     """A guarded application that is served."""
 
-    def __init__(self, server: Server, access: Access, monitor: Monitor) -> None:
+    def __init__(self, server: Server, access: Access, monitor: Monitor, slept: list[float]) -> None:
+        self.server = server
         self.url = server.url
         self.access = access
         self.monitor = monitor
+        self.slept = slept
 
     async def status(
         self, path: str, auth: str | None = None, tls: ssl.SSLContext | None = None, method: str = "GET"
@@ -78,18 +84,37 @@ class Guarded:
         ):
             return answer.status
 
+    async def send(self, auth: str, local: str = "127.0.0.1") -> asyncio.StreamWriter:
+        """A request whose answer nobody reads."""
+        port = int(self.url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(local, 0))
+        writer.write(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {auth}\r\n\r\n".encode())
+        return writer
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are still there, as far as the server knows; their handlers may outlive them."""
+        server = self.server._runner.server
+        assert server is not None
+        return sum(connection.transport is not None for connection in server.connections)
+
 
 @asynccontextmanager
 async def guarded(path: Path) -> AsyncIterator[Guarded]:
     """Serve with this web configuration file, watched."""
     monitor, registry = Monitor(1.0), CollectorRegistry()
     register(registry, monitor)
-    access = Access(path, monitor, wrong_login_seconds=0.0)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    access = Access(path, monitor, sleep)
     app = create_app(monitor, registry, lambda: "", monotonic=lambda: 0.0, access=access)
     server = await serve(app, "127.0.0.1", 0, access.ssl_context)
     watching = in_background("watch", lambda: access.watch(server, every_seconds=0.01))
     try:
-        yield Guarded(server, access, monitor)
+        yield Guarded(server, access, monitor, slept)
     finally:
         watching.cancel()
         await server.close()
@@ -132,14 +157,63 @@ def test_all_that_the_contract_names_is_among_what_is_tried() -> None:
     assert {("GET", "/"), ("HEAD", "/metrics"), ("GET", "/api/v1/history"), ("POST", "/-/reload")} <= set(routes())
 
 
-async def test_failed_logins_are_counted_and_a_first_visit_is_none(tmp_path: Path) -> None:
-    """A browser asks without a login before it shows its dialogue."""
+async def test_failed_logins_are_slowed_and_counted_and_a_first_visit_is_none(tmp_path: Path) -> None:
+    """A browser asks without a login before it shows its dialogue; an unknown user waits as long as a known one."""
     async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
         await web.status("/", None)
-        assert web.monitor.login_failures == 0
-        await web.status("/", WRONG[1])
         await web.status("/", RIGHT)
+        assert (web.monitor.login_failures, web.slept) == (0, [])
+        await web.status("/", WRONG[1])
+        await web.status("/", WRONG[2])
+        await web.status("/", RIGHT)
+        assert (web.monitor.login_failures, web.slept) == (2, [WRONG_LOGIN_SECONDS] * 2)
+        assert WRONG_LOGIN_SECONDS > 0.0
+
+
+async def test_a_crowd_of_guessers_is_turned_away_and_those_who_left_cost_nothing(
+    tmp_path: Path, counted: Bcrypt
+) -> None:
+    """Guesses whose clients gave up must not keep anybody waiting, nor may those who wait be without number."""
+    async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
+        counted.shut()
+        writers = [await web.send(basic("ada", f"guess {number}")) for number in range(MOST_WAITING_OF_A_PEER + 5)]
+        await eventually(lambda: web.monitor.web_refusals[WebRefusal.LOGINS] == 5)
+        async with aiohttp.ClientSession() as http, http.get(web.url, headers={"Authorization": RIGHT}) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+            assert await answer.text() == "429 Too Many Requests\n"
+        for writer in writers:
+            writer.transport.abort()
+        await eventually(lambda: not web.open_connections)
+        counted.open()
+        await eventually(lambda: web.access._logins.waiting == 0)
+        assert await web.status("/", RIGHT) == 200
+        assert counted.calls == 2
         assert web.monitor.login_failures == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is all of 127.0.0.0/8 the loopback's")
+async def test_one_address_cannot_keep_another_out(tmp_path: Path, counted: Bcrypt) -> None:
+    """However many guesses it sends."""
+    async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
+        counted.shut()
+        writers = [await web.send(basic("ada", f"guess {number}")) for number in range(MOST_WAITING + 1)]
+        await eventually(
+            lambda: web.monitor.web_refusals[WebRefusal.LOGINS] == MOST_WAITING + 1 - MOST_WAITING_OF_A_PEER
+        )
+        other = await web.send(RIGHT, "127.0.0.2")
+        await eventually(lambda: web.access._logins.waiting == MOST_WAITING_OF_A_PEER + 1)
+        for writer in [*writers, other]:
+            writer.transport.abort()
+        await eventually(lambda: not web.open_connections)
+        counted.open()
+        await eventually(lambda: web.access._logins.waiting == 0)
+
+
+async def test_a_right_login_costs_one_bcrypt(tmp_path: Path, counted: Bcrypt) -> None:
+    """However often it comes."""
+    async with guarded(written(tmp_path, basic_auth_users=USERS)) as web:
+        assert {await web.status("/metrics", RIGHT) for _ in range(5)} == {200}
+        assert counted.calls == 1
 
 
 async def test_a_password_that_was_changed_is_in_force_without_a_restart(tmp_path: Path) -> None:
