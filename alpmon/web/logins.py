@@ -17,8 +17,9 @@ import bcrypt
 _CACHED_LOGINS: Final = 100
 _LONGEST_PASSWORD_BYTES: Final = 72
 """All that bcrypt looks at; it refuses more."""
-_NOBODY: Final = "$2b$10$Ro0CUfOqk6cXEKf3dyaM7OhSCvnwM9s4wIX9JeLapehKK5YdLxKcm"
-"""A hash that no password is known for: an unknown user costs as much time as a known one."""
+_COST: Final = slice(len("$2b$"), len("$2b$12"))
+_NOBODY: Final = "$Ro0CUfOqk6cXEKf3dyaM7OhSCvnwM9s4wIX9JeLapehKK5YdLxKcm"
+"""The salt and the hash of a password that nobody knows."""
 MOST_WAITING: Final = 16
 """At a cost of 12, a quarter of a second each, the last of them waits four seconds."""
 MOST_WAITING_OF_A_PEER: Final = 8
@@ -69,7 +70,7 @@ class Logins:
             is_gone: whether the answer would reach nobody.
         """
         digest = users.get(login.user)
-        known = _NOBODY if digest is None else digest
+        known = self._stand_in(login.user, users) if digest is None else digest
         name = self._keyed("\0".join((*login, known)))
         if self._remembers(name):
             return Verdict.RIGHT
@@ -91,6 +92,12 @@ class Logins:
             return Verdict.WRONG
         self._remember(name)
         return Verdict.RIGHT
+
+    def _stand_in(self, user: str, users: Mapping[str, str]) -> str:
+        """A hash for a user that is not there, as costly as a real one's; the same name always has the same cost."""
+        costs = sorted(digest[_COST] for digest in users.values())
+        chosen = int.from_bytes(self._keyed(user), "big") % len(costs)
+        return f"$2b${costs[chosen]}{_NOBODY}"
 
     def _keyed(self, text: str) -> bytes:
         return hmac.new(self._key, text.encode(), hashlib.sha256).digest()

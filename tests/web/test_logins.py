@@ -58,6 +58,17 @@ async def test_one_login_asked_many_times_at_once_is_checked_once(counted: Bcryp
     assert counted.calls == 1
 
 
+async def test_an_unknown_user_costs_what_a_known_one_does(counted: Bcrypt) -> None:
+    """Where users differ, it costs what one of them does, and the same each time: repeating tells nothing."""
+    logins, users = Logins(), {"ada": hashed(4), "bob": hashed(5)}
+    for name in map(str, range(60)):
+        for _ in range(2):
+            assert await logins.check(Login(name, PASSWORD), users, "x") is Verdict.WRONG
+    costs = [digest[4:6] for digest in counted.digests]
+    assert costs[::2] == costs[1::2]
+    assert set(costs) == {b"04", b"05"}
+
+
 async def test_nobody_stands_in_a_line_without_end(counted: Bcrypt) -> None:
     """One address has half of the places, all together have all; who is remembered needs none."""
     logins = Logins()
