@@ -17,7 +17,9 @@ from alpmon.config.loader import parse_as, read_text
 from alpmon.config.section import Section
 from alpmon.config.values import Fault, File, refusal
 
-_BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_COSTS: Final = range(4, 17)
+"""Each step doubles the time of a login, and 16 takes four seconds. bcrypt itself knows 4 to 31, which takes a day."""
 
 OPENSSL_NAMES: Final = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -116,14 +118,20 @@ class HttpServer(Section):
 
 
 def _bcrypt_hashes(users: dict[str, str]) -> dict[str, str]:
-    faults = [
-        Fault("must be a bcrypt hash", "make one with: htpasswd -nBC 10 USER", (user,))
-        for user, digest in users.items()
-        if _BCRYPT.fullmatch(digest) is None
-    ]
+    faults = [fault for user, digest in users.items() if (fault := _fault_of(digest, user)) is not None]
     if faults:
         raise refusal(*faults)
     return users
+
+
+def _fault_of(digest: str, user: str) -> Fault | None:
+    match = _BCRYPT.fullmatch(digest)
+    if match is None:
+        return Fault("must be a bcrypt hash", "make one with: htpasswd -nBC 10 USER", (user,))
+    if int(match["cost"]) not in _COSTS:
+        problem = f"a cost of {match['cost']} cannot be served, {_COSTS[0]} to {_COSTS[-1]} can"
+        return Fault(problem, "make another with: htpasswd -nBC 10 USER", (user,))
+    return None
 
 
 class WebConfig(Section):

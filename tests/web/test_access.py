@@ -40,7 +40,8 @@ def basic(user: str, password: str) -> str:
 
 
 PASSWORD = "correct horse"
-USERS = {"ada": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+USERS = {"ada": HASH}
 RIGHT = basic("ada", PASSWORD)
 WRONG = [
     None,
@@ -376,6 +377,9 @@ async def test_a_certificate_that_was_replaced_is_served_without_a_restart(
     ("content", "line"),
     [
         ({"basic_auth_users": {"ada": PASSWORD}}, ":2: basic_auth_users.ada: must be a bcrypt hash"),
+        ({"basic_auth_users": {"ada": HASH.replace("$04$", "$99$")}}, "ada: a cost of 99 cannot be served"),
+        ({"basic_auth_users": {"ada": HASH.replace("$04$", "$17$")}}, "ada: a cost of 17 cannot be served"),
+        ({"basic_auth_users": {"ada": HASH.replace("$04$", "$03$")}}, "ada: a cost of 03 cannot be served"),
         ({"basic_auth_user": {}}, ":1: basic_auth_user: unknown key; did you mean 'basic_auth_users'?"),
         ({"tls_server_config": {"cert_file": "a"}}, "tls_server_config.key_file: missing"),
         (
