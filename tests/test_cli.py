@@ -140,6 +140,8 @@ def test_a_resolver_that_hangs_holds_up_neither_an_address_nor_the_end(start: ty
     assert (told["target"], told["reason"]) == ("address", "refused")
     assert running.end(signal.SIGTERM) == 0
     assert (tmp_path / "state").exists()
+
+
 def test_a_hangup_takes_up_the_changed_file_and_a_mistake_in_it_changes_nothing(
     start: type[Running], tmp_path: Path
 ) -> None:
