@@ -272,20 +272,48 @@ async def test_an_address_that_nothing_routes_to() -> None:
     assert (failed.reason, failed.phase) == (FailureReason.UNREACHABLE, Phase.TCP)
 
 
+@contextlib.contextmanager
+def accepts_nobody(host: str, port: int = 0) -> Iterator[int]:
+    """A listener whose backlog is full: it lets whoever comes wait; gives its port."""
+    with contextlib.ExitStack() as kept:
+        listener = kept.enter_context(socket.socket())
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            sock = kept.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
 async def test_a_listener_that_accepts_nobody() -> None:
     """A full backlog answers nothing: the deadline ends it in the TCP phase."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        with contextlib.ExitStack() as waiting:
-            for _ in range(4):
-                sock = waiting.enter_context(socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex(listener.getsockname())
-            failed = await failure(
-                ConnectRequest(f"ws://127.0.0.1:{listener.getsockname()[1]}", connect_timeout_seconds=0.2)
-            )
+    with accepts_nobody("127.0.0.1") as port:
+        failed = await failure(ConnectRequest(f"ws://127.0.0.1:{port}", connect_timeout_seconds=0.2))
     assert (failed.reason, failed.phase) == (FailureReason.TIMEOUT, Phase.TCP)
+
+
+async def test_an_address_that_says_nothing_is_overtaken_by_the_next(names: Names) -> None:
+    """RFC 8305: the second address is tried while the first still hangs, and the time is one phase's."""
+    async with websocket() as port:
+        with accepts_nobody("127.0.0.2", port):
+            dead = await failure(ConnectRequest(f"ws://127.0.0.2:{port}", connect_timeout_seconds=0.2))
+            phases = Phases()
+            name = names.answer("exchange.test", ["127.0.0.2", "127.0.0.1"])
+            connected = await connect(ConnectRequest(f"ws://{name}:{port}"), Log(), phases)
+            await drop(connected)
+    assert dead.reason is FailureReason.TIMEOUT
+    assert connected.peer == f"127.0.0.1:{port}"
+    assert phases == [Phase.RESOLVE, Phase.TCP, Phase.UPGRADE]
+
+
+async def test_an_address_that_refuses_is_followed_by_the_next(names: Names) -> None:
+    """One that works is enough."""
+    async with websocket() as port:
+        name = names.answer("exchange.test", ["127.0.0.2", "127.0.0.1"])
+        connected = await connect(ConnectRequest(f"ws://{name}:{port}"), Log(), Phases())
+        await drop(connected)
+    assert connected.peer == f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize(("scheme", "phase"), [("ws", Phase.UPGRADE), ("wss", Phase.TLS)])
