@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 
 from alpmon.masking import mask_urls
 from alpmon.telemetry import history
-from alpmon.telemetry.metrics import render
+from alpmon.telemetry.metrics import render, takes_gzip
 from alpmon.telemetry.recorder import recordings
 from alpmon.telemetry.status import Status, status
 from alpmon.web.assets import ASSETS
@@ -88,7 +88,7 @@ class Pages:
     async def metrics(self, request: web.Request) -> web.Response:
         """Every family, in the format that is asked for."""
         accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
-        encodings = ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
+        encodings = _encodings(request)
         names = request.query.getall("name[]", [])
         scrape = await self._aside(lambda: render(self._registry, accept, encodings, names))
         headers = {hdrs.CONTENT_TYPE: scrape.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
@@ -107,7 +107,7 @@ class Pages:
         if asset is None:
             raise web.HTTPNotFound
         headers: dict[str, str] = {hdrs.CACHE_CONTROL: _FOR_EVER, hdrs.VARY: hdrs.ACCEPT_ENCODING}
-        if not _takes_gzip(request):
+        if not takes_gzip(_encodings(request)):
             return web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         return web.Response(body=asset.gzipped, content_type=asset.content_type, charset="utf-8", headers=headers)
@@ -147,7 +147,7 @@ class Pages:
 
     async def _made(self, request: web.Request, content_type: str, make: Callable[[], bytes]) -> web.Response:
         """What may be large, made aside and compressed there."""
-        gzipped = _takes_gzip(request)
+        gzipped = takes_gzip(_encodings(request))
         body = await self._aside(lambda: gzip.compress(make(), _QUICK) if gzipped else make())
         headers: dict[str, str] = {hdrs.VARY: hdrs.ACCEPT_ENCODING}
         if gzipped:
@@ -193,8 +193,8 @@ def create_app(
     return app
 
 
-def _takes_gzip(request: web.Request) -> bool:
-    return "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+def _encodings(request: web.Request) -> str:
+    return ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
 
 
 def _verdict(good: bool, word: str) -> web.Response:

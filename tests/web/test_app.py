@@ -128,6 +128,26 @@ async def test_assets_are_for_ever(web: Web, name: str, kind: str, accepted: str
     assert text == ASSETS[name].body.decode()
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/status", f"/{ASSETS['page.css'].path}"])
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("br, GZIP;q=0.5", "gzip"),
+        ("gzip;q=0.001", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; q=0.000, identity", None),
+        ("br;q=1, gzip ;Q=0.0", None),
+        ("no-gzip", None),
+        ("", None),
+    ],
+)
+async def test_what_is_refused_is_not_sent(web: Web, path: str, accepted: str, encoding: str | None) -> None:
+    """A weight of 0 refuses (RFC 9110, 12.4.2), on every path alike."""
+    response, _ = await web.ask(path, **{"Accept-Encoding": accepted})
+    assert response.status == 200
+    assert response.headers.get("Content-Encoding") == encoding
+
+
 @pytest.mark.parametrize("path", ["/assets/", "/assets/nope.css", "/assets/__init__.py", "/assets/..%2fapp.py"])
 async def test_nothing_but_the_assets_is_served(web: Web, path: str) -> None:
     """They are looked up in a closed table, never in a folder."""
