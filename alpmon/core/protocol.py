@@ -256,7 +256,9 @@ def malformed(flaw: Flaw) -> Malformed:
 def decode(payload: bytes | bytearray | memoryview) -> Event:
     """Read one text frame's payload. Never raises; costs no more than the typed decode for a data frame.
 
-    Whatever a data frame holds beyond its known fields is skipped unread, so a newer exchange may add to it.
+    Whatever a data frame holds beyond its known fields is skipped unread, so a newer exchange may add to it. Damage in
+    there, bytes that are no UTF-8 among it, is therefore not found, and the frame is data: to look for it would cost
+    every frame, a trade 15 % of its decode.
     """
     reader = _BY_HEAD.get(bytes(payload[:5]))
     if reader is None:

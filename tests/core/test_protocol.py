@@ -221,6 +221,11 @@ class TestTolerance:
         """Numbers for decimals, later fields, spacing, escapes, another order of keys."""
         assert decode(frame) == event
 
+    def test_bytes_that_are_no_text_are_not_found_where_nothing_is_read(self) -> None:
+        """A field beyond the known ones; the same bytes in a known one are told for what they are."""
+        assert isinstance(decode(b'["t",1,2,"A_B","1","1","buy","\xff"]'), Trade)
+        assert decode(b'["t",1,2,"A_B","1","1","\xff"]') == malformed(Flaw.INVALID_UTF8)
+
     def test_pair_of_each_row_and_book(self) -> None:
         """Where a frame carries its pair elsewhere, the event still tells it."""
         assert Rate("2", "BTC", "USDT").symbol == "BTC_USDT"
