@@ -19,6 +19,8 @@ from alpmon.telemetry.looplag import TICK_SECONDS
 from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TargetRecord, TopicRecord
 from alpmon.telemetry.verdict import Own, Verdict, judge
 
+__all__ = ["ConnectionStatus", "EndStatus", "State", "Status", "TargetStatus", "TopicStatus", "status"]
+
 _WORST_FIRST: Final = {
     state: rank
     for rank, state in enumerate(
