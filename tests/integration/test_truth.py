@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.protocol import PRIVATE_CHANNELS, Channel, Dialect
 from alpmon.exchange.faults import Abort, Close, DelayAcks, Freeze, Payload
 from tests.integration.harness import TARGET, Monitored, Scrape, monitoring, target, until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alpmon.exchange import Exchange
     from alpmon.exchange.ledger import ConnectionEntry
     from tests.conftest import StartExchange
@@ -55,15 +57,23 @@ async def test_a_burst_of_100_000_messages_is_counted_to_the_message_and_the_byt
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_every_channel_at_once_is_counted_to_the_message(start_exchange: StartExchange, dialect: Dialect) -> None:
-    """Private channels included; each message under its own topic."""
+async def test_every_channel_at_once_is_counted_to_the_message(
+    start_exchange: StartExchange, tmp_path: Path, dialect: Dialect
+) -> None:
+    """The private ones too; each message under its own topic. The observed dialect never delivers `diff`."""
     exchange = await start_exchange(dialect=dialect, market=True, rate=50.0)
-    async with monitoring(target(exchange.url, EVERY_CHANNEL)) as monitored:
+    (tmp_path / "token").write_text("token-of-the-test")
+    delivering = {topic for topic in EVERY_CHANNEL if exchange.rules.delivers(topic)} | set(PRIVATE_CHANNELS)
+    never = {Channel.DIFF} if dialect is Dialect.OBSERVED else set()
+    assert {topic.partition(".")[0] for topic in delivering} == set(Channel) - never
+    options = {"auth": {"token_file": str(tmp_path / "token")}}
+    async with monitoring(target(exchange.url, EVERY_CHANNEL, **options)) as monitored:
         await monitored.until_live()
-        await until(lambda: monitored.connection().data_frames >= 300)
-        exchange.faults.add(Freeze())
         entry = entry_of(exchange, monitored)
+        await until(lambda: entry.topics.keys() >= delivering and entry.data.frames >= 300)
+        exchange.faults.add(Freeze())
         await until(lambda: monitored.connection().data_frames == entry.data.frames)
+        assert entry.topics.keys() == delivering
         assert_same_counts(await monitored.scrape(), entry)
 
 
