@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from alpmon import __version__
 from alpmon.cli import main
@@ -123,6 +125,22 @@ def test_run_serves_until_a_signal_and_exits_with_0(
     assert '"stopped"' in running.lines[-1]
     for line in "".join(running.lines).splitlines():
         assert json.loads(line)["level"] in ("info", "warning")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_simulate_serves_until_a_signal_and_exits_with_0(start: type[Running], number: signal.Signals) -> None:
+    """Also while a client is connected, who is told that the exchange goes away."""
+    address = f"127.0.0.1:{free_port()}"
+    running = start("simulate", "--listen", address)
+    running.until_says("simulated exchange")
+    with connect(f"ws://{address}/ws") as client:
+        assert json.loads(client.recv(START_SECONDS))[0] == "welcome"
+        running.process.send_signal(number)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(START_SECONDS)
+    assert running.process.wait(START_SECONDS) == 0
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
 
 
 def test_a_resolver_that_hangs_holds_up_neither_an_address_nor_the_end(start: type[Running], tmp_path: Path) -> None:
