@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import aiohttp
 import promql_parser
 import pytest
 import yaml
@@ -12,7 +14,16 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.config import parse
+from alpmon.core.protocol import Dialect
+from alpmon.exchange.faults import Close
+from alpmon.exchange.scenario import load
+from alpmon.service import Service
+from alpmon.simulation import demo_config
 from alpmon.telemetry.families import FAMILIES
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.conftest import StartExchange
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -30,6 +41,23 @@ def test_every_metric_that_it_shows_or_names_exists() -> None:
     shown = set(re.findall(r"\balpmon_\w+", README))
     assert len(shown) > 5
     assert shown <= {family.name for family in FAMILIES}
+
+
+async def test_the_lines_that_it_shows_are_those_of_the_demo(start_exchange: StartExchange) -> None:
+    """Each with all its labels, and its value; a state is there at once, and waiting until it is stale is not cheap."""
+    observed, documented = await start_exchange(), await start_exchange(dialect=Dialect.DOCUMENTED)
+    config = demo_config("127.0.0.1:0", observed, documented, load("demo"))
+    async with Service(config) as service, aiohttp.ClientSession() as http:
+        record = service.monitor.targets["observed"].connections["0-0"]
+        await eventually(lambda: record.up, 30)
+        observed.faults.add(Close(code=1012, reason="service restart"))
+        await eventually(lambda: record.session_duration.count == 1 and record.up, 30)
+        async with http.get(f"{service.url}/metrics") as response:
+            scraped = dict(line.rsplit(" ", 1) for line in (await response.text()).splitlines() if line[0] != "#")
+    [shown] = blocks("text")
+    for series, value in (line.rsplit(" ", 1) for line in shown.splitlines()):
+        assert series in scraped
+        assert scraped[series] == value or "alpmon_topic_state=" in series, series
 
 
 def test_its_promql_is_promql() -> None:
