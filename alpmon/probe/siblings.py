@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from alpmon.core.freshness import Source, TopicState
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
 from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
-from alpmon.core.siblings import NEVER, Siblings, Timing, identity
+from alpmon.core.siblings import Siblings, identity
+from alpmon.core.sightings import NEVER, Timing
 from alpmon.telemetry.entries import Judged
 from alpmon.telemetry.state import LAG_BUCKETS, Histogram
 

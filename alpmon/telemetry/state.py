@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alpmon.core.latest import Latest
     from alpmon.core.reference import Watch
     from alpmon.core.session import State
-    from alpmon.core.siblings import Standing
+    from alpmon.core.sightings import Standing
     from alpmon.telemetry.tape import Tape
 
 OTHER_SYMBOL: Final = "other"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.protocol import Book, Tickers, Trade, decode
-from alpmon.core.siblings import NEVER, Siblings, Timing, identity
+from alpmon.core.siblings import Siblings, identity
+from alpmon.core.sightings import NEVER, Timing
 
 TRADES, BOOK = "trade.*", "market_depth.BTC_USDT"
 TIMING = Timing(patience=2.0, grace=2.0, window=5.0, memory=90.0, limit=100)
@@ -165,9 +167,86 @@ class TestMissed:
             siblings.saw(SECOND, TRADES, message, 11.0)
         siblings.settle(99.0)
         assert missed(siblings) == [0, 0]
+        siblings.saw(FIRST, TRADES, 776, 99.5)
+        siblings.saw(SECOND, TRADES, 776, 99.6)
         siblings.saw(FIRST, TRADES, 777, 100.0)
         siblings.settle(199.0)
         assert missed(siblings) == [0, 1], "the account goes on afterwards"
+
+
+class TestWhatWasForgotten:
+    @pytest.mark.parametrize(
+        ("rate", "stall", "timing"),
+        [(20, 20.0, TIMING), (20, 60.0, replace(TIMING, limit=1000)), (2, 120.0, replace(TIMING, limit=1000))],
+        ids=["no room for what is due", "no room for what was missed", "longer than the memory"],
+    )
+    def test_what_a_stalled_connection_delivers_at_last_accuses_nobody(
+        self, rate: int, stall: float, timing: Timing
+    ) -> None:
+        """The sibling had all of it, and longer ago than is remembered; both are judged as ever afterwards."""
+        siblings = group(timing=timing)
+        backlog = range(int(rate * stall))
+        for message in backlog:
+            siblings.saw(FIRST, TRADES, message, 10.0 + message / rate)
+        resumed = 10.0 + stall
+        for message in backlog:
+            siblings.saw(SECOND, TRADES, message, resumed)
+        siblings.settle(resumed + 2.5)
+        assert not siblings.standing(FIRST, TRADES).is_behind
+        for connection in (SECOND, FIRST):
+            siblings.saw(connection, TRADES, -1, resumed + 3.0)
+        siblings.settle(resumed + 99.0)
+        assert missed(siblings)[FIRST] == 0
+        assert missed(siblings)[SECOND] <= len(backlog)
+        siblings.saw(SECOND, TRADES, -2, resumed + 100.0)
+        siblings.settle(resumed + 199.0)
+        assert missed(siblings)[FIRST] == 1, "what it really misses counts"
+
+    def test_a_topic_slower_than_the_memory_is_judged_all_the_same(self) -> None:
+        """All that both delivered is forgotten, and neither can deliver it again."""
+        siblings = group()
+        for message in range(3):
+            for connection in (FIRST, SECOND):
+                siblings.saw(connection, TRADES, message, 10.0 + 200 * message)
+        siblings.saw(FIRST, TRADES, 3, 610.0)
+        siblings.settle(999.0)
+        assert missed(siblings) == [0, 1]
+
+    def test_a_sibling_that_is_past_it_tells_a_copy_from_news(self) -> None:
+        """The second lost a message long ago; of what it has first now the third lacks one, and the first knows it."""
+        siblings = group(3)
+        for connection in (FIRST, THIRD):
+            siblings.saw(connection, TRADES, 1, 10.0)
+        for connection in (SECOND, FIRST):
+            siblings.saw(connection, TRADES, 2, 210.0)
+        siblings.settle(400.0)
+        assert missed(siblings) == [0, 1, 1]
+
+    def test_where_nobody_can_tell_there_is_no_verdict_and_in_the_end_there_is(self) -> None:
+        """The second lost one, and now the first is deaf: a while is doubtful, but it is never called quiet."""
+        siblings = group()
+        siblings.saw(FIRST, TRADES, 1, 10.0)
+        for second in range(200, 400):
+            siblings.saw(SECOND, TRADES, second, float(second))
+            for connection in (FIRST, SECOND):
+                siblings.saw(connection, BOOK, second, float(second))
+            verdict = alone(siblings, float(second))
+            if second >= 203:
+                assert verdict is (None if second < 294 else False)
+        assert missed(siblings) == [pytest.approx(200 - 91 - 5, abs=2), 1]
+
+    def test_the_doubt_ends_with_what_both_deliver(self) -> None:
+        """It was a copy then, and the silence since is the market's."""
+        siblings = group()
+        siblings.saw(FIRST, TRADES, 1, 10.0)
+        siblings.saw(SECOND, TRADES, 1, 200.0)
+        books(siblings, 190, 210).settle(210.0)
+        assert alone(siblings, 210.0) is None
+        for connection in (SECOND, FIRST):
+            siblings.saw(connection, TRADES, 2, 211.0)
+        books(siblings, 211, 240)
+        assert alone(siblings, 240.0) is True
+        assert missed(siblings) == [0, 1]
 
 
 class TestDelay:
@@ -393,7 +472,7 @@ def sessions(story: Story, connection: int) -> Iterator[Lived]:
 
 
 def expected(story: Story, connections: int) -> list[int]:
-    """Misses by connection, straight from the rules."""
+    """Misses by connection, straight from the rules, by a memory without bounds."""
     lives = [list(sessions(story, connection)) for connection in range(connections)]
     counts: Counter[int] = Counter()
     for message in {event.message for event in story if isinstance(event, Delivered)}:
@@ -449,6 +528,37 @@ def _tell(siblings: Siblings, at: float, event: Delivered | Moved | None) -> Non
             siblings.left(event.connection, [TRADES], at)
         case None:
             siblings.settle(at)
+
+
+FORGETFUL = Timing(patience=2.0, grace=2.0, window=5.0, memory=10.0, limit=6)
+
+
+@st.composite
+def stalls(draw: st.DrawFn, connections: int) -> Story:
+    """A feed over connections that drop by chance, and stall once each: what is due then comes in order afterwards."""
+    story: Story = [Moved(0.0, connection, True) for connection in range(connections)]
+    due = [2.0 + pause * GRID for pause in accumulate(draw(st.lists(st.integers(0, 40), min_size=1, max_size=30)))]
+    for connection in range(connections):
+        began = draw(st.integers(0, 160)) * GRID
+        ended = began + draw(st.integers(0, 160)) * GRID
+        lost = draw(st.sets(st.integers(0, 29), max_size=8))
+        for message, at in enumerate(due):
+            if message not in lost:
+                story.append(Delivered(ended if began <= at < ended else at, connection, message))
+    order = draw(st.permutations(range(connections)))
+    return sorted(story, key=lambda event: (event.at, order[event.connection]))
+
+
+@pytest.mark.parametrize("connections", [2, 3])
+@given(data=st.data())
+def test_no_connection_is_accused_of_more_than_it_missed(connections: int, data: st.DataObject) -> None:
+    """However much was forgotten meanwhile, for want of room or by age."""
+    story = data.draw(stalls(connections))
+    siblings = Siblings(connections, FORGETFUL)
+    for event in story:
+        _tell(siblings, event.at, event)
+    siblings.settle(1_000.0)
+    assert all(counted <= truth for counted, truth in zip(missed(siblings), expected(story, connections), strict=True))
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 8)), max_size=60))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.siblings import Timing
+from alpmon.core.sightings import Timing
 from alpmon.exchange.faults import Close, DelayData, Duplicate, Mute, RefuseUpgrades
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from alpmon.core.siblings import Standing
+    from alpmon.core.sightings import Standing
     from alpmon.exchange import Exchange
     from alpmon.exchange.ledger import ConnectionEntry
     from alpmon.exchange.wire import MarketEvent

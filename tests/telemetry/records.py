@@ -13,7 +13,7 @@ from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.protocol import Dialect
 from alpmon.core.reference import Watch, question
 from alpmon.core.session import State
-from alpmon.core.siblings import Standing
+from alpmon.core.sightings import Standing
 from alpmon.telemetry.metrics import register, render
 from alpmon.telemetry.state import (
     LATENCY_BUCKETS,
