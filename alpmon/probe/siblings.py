@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from alpmon.core.freshness import Source, TopicState
@@ -79,23 +80,19 @@ class Sibling:
         self.left([name for name, topic in self._record.topics.items() if topic.standing is not None], now)
 
     def judge(self, now: float) -> None:
-        """Tell every topic what the siblings know of its present silence."""
-        for topic in self._record.topics.values():
+        """Tell every topic what the siblings know of its present silence, by what else lives on the connection."""
+        lively = {name: _lively(topic, now) for name, topic in self._record.topics.items()}
+        latest, before = nlargest(2, (*lively.values(), NEVER, NEVER))
+        for name, topic in self._record.topics.items():
             if topic.freshness is not None:
                 verdict = self._siblings.nothing_missed(
                     self._number,
-                    topic.topic,
+                    name,
                     now,
                     stale_after=topic.freshness.stale_after(),
-                    lives_at=self._lives_at(topic, now),
+                    lives_at=before if lively[name] == latest else latest,
                 )
                 topic.freshness.evidence(now, verdict, Source.SIBLINGS)
-
-    def _lives_at(self, silent: TopicRecord, now: float) -> float:
-        """The last message of any other topic that is live here."""
-        return max(
-            (_lively(topic, now) for topic in self._record.topics.values() if topic is not silent), default=NEVER
-        )
 
     def _topics_of(self, event: Public) -> Iterable[str]:
         """The subscribed topics that a frame belongs to; a group never holds a wildcard and its members."""
