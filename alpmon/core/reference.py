@@ -24,6 +24,8 @@ IN_FLIGHT_SECONDS: Final = 2.0
 """News that REST has shown for less may still be on its way; when to look again."""
 EXPIRES_INTERVALS: Final = 3.0
 """A verdict that no read has confirmed for so many intervals is none any more."""
+BOOK_LEVELS: Final = 20
+"""Levels a side in a `market_depth` frame, where the book has so many: the field survey of 2026-09-22."""
 
 Level: TypeAlias = tuple[float, float]
 
@@ -224,8 +226,11 @@ def _ordered(shown: float, told: float) -> Verdict:
 
 
 def _same_sides(shown: Sides, told: Sides) -> bool:
-    """REST may show more levels than the stream does."""
-    return all(rest[: len(stream)] == stream for rest, stream in zip(shown, told, strict=True))
+    """Level for level. REST may show more than fits into the stream's frame, but not more than a thin book has."""
+    return all(
+        (rest[: len(stream)] if len(stream) >= BOOK_LEVELS else rest) == stream
+        for rest, stream in zip(shown, told, strict=True)
+    )
 
 
 class Watch:

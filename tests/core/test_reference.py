@@ -14,6 +14,7 @@ from alpmon.core.latest import MAX_REMEMBERED, Latest
 from alpmon.core.numeric import decode
 from alpmon.core.protocol import Trade
 from alpmon.core.reference import (
+    BOOK_LEVELS,
     IN_FLIGHT_SECONDS,
     Endpoint,
     Facts,
@@ -45,13 +46,18 @@ def shown(asked: Question, answer: Any) -> Facts:
     return read(asked, json.dumps(answer).encode())
 
 
-def book_frame(*bids: str) -> list[Any]:
-    return ["p", 1790139143, {"Asks": [["102", "1"]], "Bids": [[bid, "0.50"] for bid in bids], "Symbol": "BTC_USDT"}]
+def book_frame(*bids: Any) -> list[Any]:
+    levels = [[str(bid), "0.50"] for bid in bids]
+    return ["p", 1790139143, {"Asks": [["102", "1"]], "Bids": levels, "Symbol": "BTC_USDT"}]
 
 
 def rest_book(*bids: Any) -> dict[str, Any]:
     levels = [{"amount": 0.5, "price": bid} for bid in bids]
     return {"buy": levels, "sell": [{"amount": "1.00000000", "price": "102.00"}]}
+
+
+FULL = range(100, 100 - BOOK_LEVELS, -1)
+"""The prices of a side that holds all that a frame can."""
 
 
 def ticker_frame(time: float, pair: str = "BTC_USDT", last: str = "100") -> list[Any]:
@@ -96,9 +102,22 @@ class TestQuestion:
 
 class TestCompare:
     def test_the_same_book_however_its_numbers_are_written(self) -> None:
-        """Numbers are compared as numbers; levels beyond the frame's are no news."""
+        """Numbers are compared as numbers."""
         facts = told("market_depth.BTC_USDT", book_frame("100", "99.50"))
-        assert compare(shown(BOOK, rest_book("100.00", 99.5, "98")), facts) is Verdict.AGREES
+        assert compare(shown(BOOK, rest_book("100.00", 99.5)), facts) is Verdict.AGREES
+
+    def test_levels_beyond_a_full_frame_are_no_news(self) -> None:
+        """The stream cannot show them."""
+        facts = told("market_depth.BTC_USDT", book_frame(*FULL))
+        assert compare(shown(BOOK, rest_book(*FULL, 50, 49)), facts) is Verdict.AGREES
+        assert compare(shown(BOOK, rest_book(*FULL[1:], 50, 49)), facts) is Verdict.NEWS
+
+    @pytest.mark.parametrize("bids", [(), (100,), tuple(FULL[:-1])], ids=len)
+    def test_a_level_more_than_a_thin_book_had_is_news(self, bids: tuple[int, ...]) -> None:
+        """There was room for it, so a stream that does not show it is behind."""
+        facts = told("market_depth.BTC_USDT", book_frame(*bids))
+        assert compare(shown(BOOK, rest_book(*bids)), facts) is Verdict.AGREES
+        assert compare(shown(BOOK, rest_book(*bids, 50)), facts) is Verdict.NEWS
 
     @pytest.mark.parametrize("bids", [("100", "99.51"), ("99.5", "100"), ("100",), ()])
     def test_a_book_that_differs_is_news(self, bids: tuple[str, ...]) -> None:
