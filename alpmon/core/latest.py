@@ -46,8 +46,8 @@ class Latest:
         channel, symbol = split_topic(topic)
         facts: dict[str, Fact] = {}
         match channel:
-            case Channel.TRADE if symbol in self._trades:
-                facts[symbol] = self._trades[symbol]
+            case Channel.TRADE:
+                facts.update((pair, number) for pair, number in self._trades.items() if symbol in ("*", pair))
             case Channel.MARKET_DEPTH if symbol in self._books:
                 levels = self._books[symbol].levels
                 with suppress(ValueError):
@@ -64,10 +64,8 @@ class Latest:
             _keep(self._tickers, row.symbol, (event.time, row))
 
     def _keep_trade(self, event: Trade | NumericTrade) -> None:
-        trades, number = self._trades, event.id
-        for key in (event.symbol, "*"):
-            if number > trades.get(key, -1):
-                _keep(trades, key, number)
+        if event.id > self._trades.get(event.symbol, -1):
+            _keep(self._trades, event.symbol, event.id)
 
 
 def _keep(remembered: dict[Key, Value], key: Key, value: Value) -> None:

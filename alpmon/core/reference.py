@@ -1,9 +1,10 @@
 """What REST says of a silent topic: whether the stream has missed something.
 
-REST and the stream are brought to the same facts: the sides of a pair's book, the newest trade's id, a pair's ticker.
+REST and the stream are brought to the same facts: the sides of a pair's book, its newest trade's id, its ticker.
 A fact that REST shows and the stream has not told is news; where the stream told nothing in this session, what REST
-showed first since its last message stands in. News may be in flight, so only news that REST still shows some seconds
-later, with no message in between, means that the stream has missed it.
+showed first since its last message stands in, and the first trade of a pair that had none among those is news. News may
+be in flight, so only news that REST still shows some seconds later, with no message in between, means that the stream
+has missed it.
 
 Shapes: the exchange's public REST API; `orderbook` equals the last `market_depth` frame level for level, ticker rows
 carry `last`, `buy`, `sell` and `timestamp`, trades an `id`. Numbers are compared as numbers, however they are written.
@@ -48,7 +49,8 @@ class Quote(NamedTuple):
 
 Fact: TypeAlias = Sides | Quote | int
 Facts: TypeAlias = Mapping[str, Fact]
-"""By pair; `*` is the newest trade of any pair."""
+"""By pair."""
+_NO_TRADE: Final = -1
 
 
 def sides(bids: Iterable[tuple[Number, Number]], asks: Iterable[tuple[Number, Number]]) -> Sides:
@@ -152,6 +154,7 @@ class _RestTicker(msgspec.Struct):
 
 class _RestTrade(msgspec.Struct):
     id: int | str
+    pair: str
 
 
 _decode_book: Final = msgspec.json.Decoder(_RestBook).decode
@@ -184,8 +187,10 @@ def _read_tickers(asked: Question, body: bytes) -> dict[str, Fact]:
 
 
 def _read_trades(asked: Question, body: bytes) -> dict[str, Fact]:
-    trades = _decode_trades(body)
-    return {asked.pair or "*": max(int(trade.id) for trade in trades)} if trades else {}
+    newest: dict[str, Fact] = {}
+    for number, pair in sorted((int(trade.id), trade.pair) for trade in _decode_trades(body)):
+        newest[asked.pair or pair] = number
+    return newest
 
 
 _READERS: Final[dict[Endpoint, Callable[[Question, bytes], dict[str, Fact]]]] = {
@@ -283,8 +288,11 @@ class Watch:
             Whether nothing was missed in this silence; None where that is not known.
         """
         shown = {pair: fact for pair, fact in shown.items() if self._symbol in ("*", pair)}
-        verdict = compare(shown, {**self._baseline, **told})
         first = self._read_at == -math.inf
+        if not first:
+            for pair in (pair for pair, fact in shown.items() if isinstance(fact, int)):
+                self._baseline.setdefault(pair, _NO_TRADE)
+        verdict = compare(shown, {**self._baseline, **told})
         self._baseline = {**shown, **self._baseline}
         self._read_at = now
         in_doubt = self._doubts(now) if verdict is Verdict.NEWS else self._settles(verdict) and first

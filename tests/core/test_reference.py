@@ -130,9 +130,15 @@ class TestCompare:
     )
     def test_trades_by_the_newest_id(self, newest: int | str | None, verdict: Verdict) -> None:
         """REST that is behind, or shows none, cannot vouch for the stream."""
-        facts = told("trade.*", trade_frame(7), trade_frame(5, "ETH_USDT"))
+        facts = told("trade.*", trade_frame(7), trade_frame(5))
         answer = [] if newest is None else [rest_trade(newest), rest_trade(3)]
         assert compare(shown(TRADES, answer), facts) is verdict
+
+    @pytest.mark.parametrize(("newest", "verdict"), [(8, Verdict.NEWS), (7, Verdict.AGREES)])
+    def test_trades_are_compared_pair_by_pair(self, newest: int, verdict: Verdict) -> None:
+        """Ids rise within a pair; another pair's may be far higher."""
+        facts = told("trade.*", trade_frame(7), trade_frame(900, "ETH_USDT"))
+        assert compare(shown(TRADES, [rest_trade(900, "ETH_USDT"), rest_trade(newest)]), facts) is verdict
 
     @pytest.mark.parametrize(
         ("row", "verdict"),
@@ -162,7 +168,8 @@ class TestCompare:
             (BOOK, b'{"buy": [{"price": "x", "amount": "1"}], "sell": []}'),
             (BOOK, b'{"buy": [{"price": "nan", "amount": "1"}], "sell": []}'),
             (TICKERS, b'[{"pair": "BTC_USDT"}]'),
-            (TRADES, b'[{"id": "x"}]'),
+            (TRADES, b'[{"id": "x", "pair": "BTC_USDT"}]'),
+            (TRADES, b'[{"id": 7}]'),
             (TRADES, b"<html>"),
             (TRADES, b"\xff"),
         ],
@@ -189,7 +196,7 @@ class TestLatest:
         """A pair's topic knows that pair; `diff` knows nothing, as it tells changes only."""
         frames = [trade_frame(7), trade_frame(9, "ETH_USDT"), ticker_frame(1), ["d", 1, "BTC_USDT", [[], []]]]
         assert told("trade.BTC_USDT", *frames) == {"BTC_USDT": 7}
-        assert told("trade.*", *frames) == {"*": 9}
+        assert told("trade.*", *frames) == {"BTC_USDT": 7, "ETH_USDT": 9}
         assert set(told("ticker.BTC_USDT", *frames)) == {"BTC_USDT"}
         assert told("ticker.ETH_USDT", *frames) == {}
         assert told("diff.BTC_USDT", *frames) == {}
@@ -198,7 +205,7 @@ class TestLatest:
         """What came before a reconnect need not be followed on."""
         latest = Latest()
         latest.keep(Trade("t", 1.0, 7, "BTC_USDT", "1", "1", "buy"))
-        assert latest.facts("trade.*") == {"*": 7}
+        assert latest.facts("trade.*") == {"BTC_USDT": 7}
         latest.clear()
         assert latest.facts("trade.*") == {}
 
@@ -221,66 +228,82 @@ class TestWatch:
     def test_agreement_is_known_at_once(self) -> None:
         """One read is enough; the next comes after the interval."""
         watch = watching()
-        assert watch.answered({"*": 7}, {"*": 7}, 100.0) is True
+        assert watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0) is True
         assert watch.due == 100.0 + INTERVAL
         assert watch.divergence(200.0) == 0.0
 
     def test_news_counts_once_it_can_be_in_flight_no_more(self) -> None:
         """Looked at again soon; then it counts from when it was first seen."""
         watch = watching()
-        assert watch.answered({"*": 8}, {"*": 7}, 100.0) is None
+        assert watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 100.0) is None
         assert watch.divergence(101.0) == 0.0
         assert watch.due == 100.0 + IN_FLIGHT_SECONDS
-        assert watch.answered({"*": 9}, {"*": 7}, 102.0) is False
+        assert watch.answered({"BTC_USDT": 9}, {"BTC_USDT": 7}, 102.0) is False
         assert watch.divergence(105.0) == 5.0
         assert watch.due == 102.0 + INTERVAL
 
     def test_news_after_agreement_changes_nothing_until_it_lasts(self) -> None:
         """The silence stays excused while the news may be in flight."""
         watch = watching()
-        assert watch.answered({"*": 7}, {"*": 7}, 100.0) is True
-        assert watch.answered({"*": 8}, {"*": 7}, 130.0) is True
-        assert watch.answered({"*": 8}, {"*": 7}, 132.0) is False
+        assert watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0) is True
+        assert watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 130.0) is True
+        assert watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 132.0) is False
         assert watch.divergence(132.0) == 2.0
 
     def test_another_silence_begins_from_nothing(self) -> None:
         """A message came in between: what was news is void, and due at once."""
         watch = watching()
-        watch.answered({"*": 8}, {"*": 7}, 100.0)
-        watch.answered({"*": 8}, {"*": 7}, 102.0)
+        watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 100.0)
+        watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 102.0)
         watch.attend(2)
         assert watch.divergence(103.0) == 0.0
         assert watch.due < 103.0
-        assert watch.answered({"*": 9}, {"*": 8}, 103.0) is None
+        assert watch.answered({"BTC_USDT": 9}, {"BTC_USDT": 8}, 103.0) is None
 
     def test_attending_to_the_same_silence_changes_nothing(self) -> None:
         """It is called with every look."""
         watch = watching()
-        watch.answered({"*": 8}, {"*": 7}, 100.0)
+        watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 100.0)
         watch.attend(1)
-        assert watch.answered({"*": 8}, {"*": 7}, 102.0) is False
+        assert watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, 102.0) is False
 
     def test_where_the_stream_told_nothing_the_first_read_stands_in(self) -> None:
         """After a reconnect, or on a topic that was never served: no verdict, agreement, news."""
         watch = watching()
-        assert watch.answered({"*": 7}, {}, 100.0) is None
+        assert watch.answered({"BTC_USDT": 7}, {}, 100.0) is None
         assert watch.due == 100.0 + IN_FLIGHT_SECONDS
-        assert watch.answered({"*": 7}, {}, 102.0) is True
-        assert watch.answered({"*": 8}, {}, 132.0) is True
-        assert watch.answered({"*": 8}, {}, 134.0) is False
+        assert watch.answered({"BTC_USDT": 7}, {}, 102.0) is True
+        assert watch.answered({"BTC_USDT": 8}, {}, 132.0) is True
+        assert watch.answered({"BTC_USDT": 8}, {}, 134.0) is False
+
+    def test_a_pair_that_trades_only_after_the_first_read_is_news(self) -> None:
+        """REST shows the newest trades of all, so what appears among them is younger than the read before."""
+        watch = watching()
+        assert watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0) is True
+        assert watch.answered({"BTC_USDT": 7, "ETH_USDT": 1}, {"BTC_USDT": 7}, 130.0) is True
+        assert watch.answered({"BTC_USDT": 7, "ETH_USDT": 1}, {"BTC_USDT": 7}, 132.0) is False
+
+    def test_a_pair_that_the_stream_never_told_of_is_measured_by_the_first_read(self) -> None:
+        """It may have traded long before this session."""
+        watch = watching()
+        shown = {"BTC_USDT": 7, "ETH_USDT": 1}
+        assert watch.answered(shown, {"BTC_USDT": 7}, 100.0) is True
+        assert watch.answered(shown, {"BTC_USDT": 7}, 130.0) is True
+        assert watch.answered(shown | {"ETH_USDT": 2}, {"BTC_USDT": 7}, 160.0) is True
+        assert watch.answered(shown | {"ETH_USDT": 2}, {"BTC_USDT": 7}, 162.0) is False
 
     def test_a_reference_that_is_behind_is_asked_at_the_usual_pace(self) -> None:
         """It gives no verdict, and is not pressed for one."""
         watch = watching()
-        watch.answered({"*": 5}, {"*": 7}, 100.0)
-        assert watch.answered({"*": 5}, {"*": 7}, 102.0) is None
+        watch.answered({"BTC_USDT": 5}, {"BTC_USDT": 7}, 100.0)
+        assert watch.answered({"BTC_USDT": 5}, {"BTC_USDT": 7}, 102.0) is None
         assert watch.due == 102.0 + INTERVAL
 
     def test_failures_give_no_verdict_and_let_the_last_one_expire(self) -> None:
         """It holds for three intervals."""
         watch = watching()
         assert watch.failed(90.0) is None
-        watch.answered({"*": 7}, {"*": 7}, 100.0)
+        watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0)
         assert watch.failed(100.0 + 3 * INTERVAL) is True
         assert watch.failed(101.0 + 3 * INTERVAL) is None
 

@@ -199,8 +199,8 @@ def test_how_long_rest_has_shown_news(scraper: Scraper, record: ConnectionRecord
     """It grows from when the news was first seen; a topic that REST is not asked about has no series."""
     watch = record.topics["trade.*"].watch
     assert watch is not None
-    watch.answered({"*": 8}, {"*": 7}, scraper.clock.now - 5.0)
-    watch.answered({"*": 8}, {"*": 7}, scraper.clock.now - 1.0)
+    watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, scraper.clock.now - 5.0)
+    watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, scraper.clock.now - 1.0)
     record.topics["ticker.*"].watch = None
     assert scraper.value("alpmon_topic_reference_divergence_seconds") == 5.0
 
