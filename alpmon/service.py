@@ -28,6 +28,7 @@ from alpmon.telemetry.metrics import register
 from alpmon.telemetry.rates import watch_rates
 from alpmon.telemetry.recorder import watch_troubles
 from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.tape import keep_flushed
 from alpmon.web.access import Access
 from alpmon.web.app import create_app
 from alpmon.web.reload import NOTHING_TO_RELOAD
@@ -105,6 +106,9 @@ class Service:
         self._watch("history", lambda: keep(self.monitor.history, self.monitor))
         self._watch("troubles", lambda: watch_troubles(self.monitor, time.monotonic, time.time))
         self._watch("rates", lambda: watch_rates(self.monitor))
+        tape = self.monitor.tape
+        if tape is not None:
+            self._watch("recording", lambda: keep_flushed(tape))
         self._remember()
         self._exits.push_async_callback(self._supervisor.stop)
         self._supervisor.start()

@@ -7,11 +7,10 @@ so that it can be read alone. `untaped` reads.
 
 from __future__ import annotations
 
-import gzip
-import io
+import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -27,6 +26,7 @@ from alpmon.telemetry.entries import (
     Released,
     Reloaded,
 )
+from alpmon.telemetry.parts import PartFile, has_parts, shift, try_to_write
 
 FORMAT: Final = 1
 DEFAULT_PART_BYTES: Final = 64 << 20
@@ -36,7 +36,8 @@ FLUSH_SECONDS: Final = 1.0
 _MAX_ESTABLISHING: Final = 256
 """Requests and answers of one session that a later part repeats; far over what twenty topics need."""
 _LEARNING_SHARE: Final = 4
-_CHECK_EVERY_LINES: Final = 64
+_LOOKS_A_PART: Final = 64
+"""How often its size is looked at while a part is written: it may be so much too long, and one line."""
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -49,7 +50,7 @@ class TapeError(Exception):
 
 
 class Tape:
-    """Writes a recording; what is at `path` from before is kept as older parts.
+    """Writes a recording; what is at `path` from before is kept as older parts, from the first line on.
 
     Args:
         path: Where; compressed if it ends with `.gz`.
@@ -86,11 +87,17 @@ class Tape:
         self._part_bytes = part_bytes
         self._parts = parts
         self._established: dict[str, list[AnyEntry]] = {}
-        self._flushed = now
-        self._lines = 0
+        self._kept_back: list[Learnt] = []
+        self._file: PartFile | None = None
+        self._new_bytes = 0
+        self._unflushed = False
         self._names = 0
+        self._has_parts = has_parts(path)
         try:
-            self._open()
+            if self._has_parts:
+                try_to_write(path)
+            else:
+                self._file = self._open()
         except OSError as error:
             raise TapeError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -106,15 +113,23 @@ class Tape:
         if establishing:
             self._establish(entry)
         try:
-            self._put(entry)
-            self._lines += 1
-            if self._lines % _CHECK_EVERY_LINES == 0 and self._is_full():
-                self._rotate(entry)
-            elif entry.now - self._flushed >= FLUSH_SECONDS:
-                self._out.flush()
-                self._flushed = entry.now
+            file = self._file or self._begun_by(entry)
+            if file is not None:
+                self._put(file, entry)
+                if self._new_bytes >= self._part_bytes // _LOOKS_A_PART and self._is_full(file):
+                    self._rotate(file, entry)
         except OSError as error:
-            self.failure = f"cannot write {self._path}: {error.strerror or error}"
+            self._fail(error)
+
+    def flush(self) -> None:
+        """Put everything on the disk, so that it can be read though nobody closes the file."""
+        if self._file is None or not self._unflushed or self.failure:
+            return
+        try:
+            self._file.flush()
+            self._unflushed = False
+        except OSError as error:
+            self._fail(error)
 
     def reloaded(self, config: str, now: float, wall: float) -> None:
         """Another configuration is in force from here on, YAML without secrets; later parts begin with it."""
@@ -128,10 +143,15 @@ class Tape:
 
     def close(self) -> None:
         """Finish the file."""
+        if self._file is None:
+            return
         try:
-            self._close()
+            self._file.close()
         except OSError as error:
-            self.failure = self.failure or f"cannot write {self._path}: {error.strerror or error}"
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = self.failure or f"cannot write {self._path}: {error.strerror or error}"
 
     def _establish(self, entry: AnyEntry) -> None:
         if isinstance(entry, Held):
@@ -150,52 +170,54 @@ class Tape:
             case _ if len(lines) < _MAX_ESTABLISHING:
                 lines.append(entry)
 
-    def _put(self, entry: AnyEntry) -> int:
-        return self._out.write(_encoder.encode(entry) + b"\n")
+    def _begun_by(self, entry: AnyEntry) -> PartFile | None:
+        """The file, once there is more to tell than what a state file held: that is read before anybody listens."""
+        if isinstance(entry, Learnt):
+            self._kept_back.append(entry)
+            return None
+        file = self._file = self._open()
+        for learnt in self._kept_back:
+            self._put(file, learnt)
+        self._kept_back.clear()
+        return file
 
-    def _put_learning(self, last: AnyEntry) -> None:
+    def _open(self) -> PartFile:
+        if self._has_parts:
+            shift(self._path, self._parts)
+        file = PartFile(self._path)
+        self._put(file, self._header)
+        return file
+
+    def _put(self, file: PartFile, entry: AnyEntry) -> int:
+        written = file.write(_encoder.encode(entry) + b"\n")
+        self._new_bytes += written
+        self._unflushed = True
+        return written
+
+    def _is_full(self, file: PartFile) -> bool:
+        self._new_bytes = 0
+        return self._has_parts and file.size() >= self._part_bytes
+
+    def _rotate(self, file: PartFile, last: AnyEntry) -> None:
+        file.close()
+        self._header = msgspec.structs.replace(self._header, now=last.now, wall=last.wall, part=self._header.part + 1)
+        file = self._file = self._open()
+        self._put_learning(file, last)
+        for lines in self._established.values():
+            for entry in lines:
+                self._put(file, msgspec.structs.replace(entry, again=True))
+
+    def _put_learning(self, file: PartFile, last: AnyEntry) -> None:
         """So much that the part is for frames still; what finds no room is learnt anew by whoever begins here."""
         room = self._part_bytes // _LEARNING_SHARE
         for learnt in () if self.learning is None else self.learning(last.now, last.wall):
-            room -= self._put(learnt)
+            room -= self._put(file, learnt)
             if room < 0:
                 return
 
-    def _open(self) -> None:
-        self._shift()
-        self._raw = self._path.open("wb")
-        self._out: IO[bytes] = io.BufferedWriter(_compressed(self._raw)) if self._path.suffix == ".gz" else self._raw
-        self._put(self._header)
 
-    def _is_full(self) -> bool:
-        """Whether it is time for a new part; a pipe or a device has none."""
-        return self._path.is_file() and self._raw.tell() >= self._part_bytes
-
-    def _close(self) -> None:
-        self._out.close()
-        self._raw.close()
-
-    def _rotate(self, last: AnyEntry) -> None:
-        self._close()
-        self._header = msgspec.structs.replace(self._header, now=last.now, wall=last.wall, part=self._header.part + 1)
-        self._open()
-        self._put_learning(last)
-        for lines in self._established.values():
-            for entry in lines:
-                self._put(msgspec.structs.replace(entry, again=True))
-
-    def _shift(self) -> None:
-        """Rename FILE to FILE.1 and so on, where they are files; the oldest one too many goes."""
-        for number in range(self._parts - 1, 0, -1):
-            older, newer = part_of(self._path, number), part_of(self._path, number - 1)
-            if newer.is_file():
-                newer.replace(older)
-
-
-def _compressed(raw: IO[bytes]) -> gzip.GzipFile:
-    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0)
-
-
-def part_of(path: Path, number: int) -> Path:
-    """The file of a part, counted from the newest, which is 0."""
-    return path.with_name(f"{path.name}.{number}") if number else path
+async def keep_flushed(tape: Tape, interval: float = FLUSH_SECONDS) -> None:
+    """Flush every `interval` seconds, until cancelled."""
+    while True:
+        await asyncio.sleep(interval)
+        tape.flush()

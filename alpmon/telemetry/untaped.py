@@ -17,7 +17,8 @@ from typing import IO, Final, get_args
 import msgspec
 
 from alpmon.telemetry.entries import AnyEntry, Foreign, Header
-from alpmon.telemetry.tape import FORMAT, TapeError, part_of
+from alpmon.telemetry.parts import part_of
+from alpmon.telemetry.tape import FORMAT, TapeError
 
 MAX_LINE_BYTES: Final = 64 << 20
 """Far over the longest line that is ever written; another program's file may have no end of line at all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
 from alpmon.exchange.scenario import Scenario, load, play
 from alpmon.probe.taped import LineTape, TapedFreshness
+from alpmon.telemetry import statefile
 from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Text
-from alpmon.telemetry.tape import Tape
+from alpmon.telemetry.tape import Tape, TapeError
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, configuration, target, until
 from tests.integration.prometheus import free_port
@@ -245,6 +247,54 @@ async def test_record_and_replay_as_commands(
     assert first.output == second.output
     assert "disconnected by client: 1001 shutdown" in first.output
     assert f"{TARGET}/0-0: " in first.output
+
+
+async def test_a_recording_is_there_though_its_process_was_killed(
+    start_exchange: StartExchange, tmp_path: Path, wait_for_line: Callable[..., Any]
+) -> None:
+    """Up to the last second or so, also where it is compressed and so slow that no buffer is ever full."""
+    exchange = await start_exchange()
+    config = tmp_path / "alpmon.yaml"
+    config.write_text(configuration(target(exchange.url, ["trade.*"]), listen=f"127.0.0.1:{free_port()}"))
+    path = tmp_path / "x.jsonl.gz"
+    command = ["-m", "alpmon", "record", str(path), "--config", str(config)]
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
+    try:
+        await wait_for_line(process, '"after": "live"')
+        exchange.send(Payload(text='["t",1790139142,7,"BTC_USDT","1","1","buy"]'))
+        await until(lambda: '["t"' in on_the_disk(path))
+    finally:
+        process.kill()
+        await process.communicate()
+    said = run("replay", str(path))
+    assert said.exit_code == 0, said.output
+    assert "was cut off, as by a crash" in said.stderr
+    assert "welcomed, client id" in said.stdout
+
+
+def on_the_disk(path: Path) -> str:
+    """All text frames of a recording that is being written, as far as they can be read."""
+    try:
+        return "".join(entry.data for entry in read(path) if isinstance(entry, Text))
+    except TapeError:
+        return ""
+
+
+def test_starts_that_fail_leave_a_recording_as_it_is(tmp_path: Path) -> None:
+    """A service manager tries again and again while another process has the address."""
+    path, state = tmp_path / "x.jsonl", tmp_path / "state"
+    path.write_text("an incident\n")
+    statefile.save(state, {TARGET: {"trade.*": statefile.Learnt(Cadence(5.0, 600.0).snapshot(), None)}}, time.time())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = tmp_path / "alpmon.yaml"
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        nowhere = target(f"ws://127.0.0.1:{free_port()}/ws", ["trade.*"])
+        config.write_text(configuration(nowhere, listen=listen, state_file=str(state)))
+        for _ in range(3):
+            refused = run("record", str(path), "--config", str(config), "--parts", "3")
+            assert (refused.exit_code, listen in refused.output) == (2, True), refused.output
+    assert path.read_text() == "an incident\n"
+    assert sorted(file.name for file in tmp_path.glob("x*")) == ["x.jsonl"]
 
 
 @pytest.fixture

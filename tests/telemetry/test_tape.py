@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Learnt, Open, Text
-from alpmon.telemetry.tape import Tape, TapeError
+from alpmon.telemetry.tape import Tape, TapeError, keep_flushed
 from alpmon.telemetry.untaped import MAX_LINE_BYTES, header, read
+from tests.waiting import eventually
 
 LINE = "alp/0-0"
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -95,6 +98,87 @@ def test_parts_are_bounded_and_read_as_one(tmp_path: Path, name: str) -> None:
 def writer_last(name: str) -> float:
     """When the last frame of the test above came."""
     return 2.0 + (20_000 if name.endswith("gz") else 1000) - 1
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_a_part_is_full_after_its_size_and_a_line(tmp_path: Path, name: str) -> None:
+    """However long the lines are: the longest frame is four megabytes, and sixty-four of them no rounding error."""
+    writer = tape(tmp_path / name, part_bytes=50_000, parts=100)
+    line, rng = 20_000, Random(1)
+    for _ in range(30):
+        data = rng.randbytes(line // 2).hex()  # nothing that could be packed to nothing
+        writer.write(Text(now=2.0, wall=101.0, line=LINE, data=data, size=line))
+    writer.close()
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) > 3
+    assert max(sizes) < 50_000 + 2 * line
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_what_is_flushed_can_be_read_without_an_end(tmp_path: Path, name: str) -> None:
+    """A process that is killed closes nothing."""
+    writer = tape(tmp_path / name)
+    for number in range(3):
+        writer.write(text(number))
+        writer.flush()
+        found, remarks, _ = outcome(tmp_path / name)
+        assert found == [text(each) for each in range(number + 1)]
+        assert len(remarks) == name.endswith(".gz")
+    size = (tmp_path / name).stat().st_size
+    writer.flush()
+    assert (tmp_path / name).stat().st_size == size, "nothing new, nothing written"
+    writer.close()
+
+
+async def test_the_flusher_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    """A line alone as well: no other one need come after it."""
+    writer = tape(tmp_path / "x.gz")
+    flushing = asyncio.create_task(keep_flushed(writer, interval=0.01))
+    writer.write(text(1))
+    await eventually(lambda: outcome(tmp_path / "x.gz")[0] == [text(1)])
+    flushing.cancel()
+    writer.close()
+
+
+def test_a_run_that_holds_no_connection_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    """Its address was taken, say; and it is started again and again."""
+    written(tmp_path / "x", text(1))
+    before = (tmp_path / "x").read_bytes()
+    for _ in range(5):
+        writer = tape(tmp_path / "x", wall=200.0, parts=3)
+        writer.write(Learnt(now=2.0, wall=200.0, line=LINE, topic="trade.*"))  # of a state file
+        writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_bytes() == before
+    tape(tmp_path / "y").close()
+    assert not (tmp_path / "y").exists()
+
+
+def test_what_was_learnt_comes_before_the_connection_that_knew_it(tmp_path: Path) -> None:
+    """Though it was kept back until there was one."""
+    entries: list[AnyEntry] = [
+        Learnt(now=1.0, wall=100.0, line=LINE, topic="trade.*"),
+        Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*",)),
+    ]
+    assert written(tmp_path / "x", *entries) == entries
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_a_file_that_holds_nothing_but_a_header_is_no_part_to_keep(tmp_path: Path, name: str) -> None:
+    """Of a run that was killed before anything came; nor is an empty one. Another program's is."""
+    path = tmp_path / name
+    written(path, text(1))
+    whole = path.read_bytes()
+    line, _, _ = (gzip.decompress(whole) if name.endswith(".gz") else whole).partition(b"\n")
+    alone = line + b"\n"
+    packed = gzip.compress(alone, mtime=0)
+    for left in (b"", *((packed, packed[:-8]) if name.endswith(".gz") else (alone,))):
+        path.write_bytes(left)
+        written(path, text(2))
+        assert not path.with_name(f"{name}.1").exists()
+    path.write_bytes(b"somebody's\n")
+    written(path, text(3))
+    assert path.with_name(f"{name}.1").read_bytes() == b"somebody's\n"
 
 
 def test_a_session_that_ended_is_not_repeated(tmp_path: Path) -> None:
