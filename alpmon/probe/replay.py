@@ -15,10 +15,11 @@ import msgspec
 
 from alpmon.core.freshness import Source
 from alpmon.core.session import IllegalMoveError, State
+from alpmon.probe.clocks import ClockError, Clocks, moment_of
 from alpmon.probe.fleet import rule_of
 from alpmon.probe.replayed import ReplayedLine
 from alpmon.probe.siblings import Group, alone
-from alpmon.probe.telling import Teller, moment_of
+from alpmon.probe.telling import Teller
 from alpmon.probe.worker import clear_session
 from alpmon.telemetry import entries
 from alpmon.telemetry.memory import restore
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 1.0
 """How often every topic is looked at where nothing is received; the times told are exact all the same."""
+_MOST_LOOKS: Final = 3600
+"""From one line to the next: after an hour of nothing there is less and less to see."""
 
 
 class ReplayError(Exception):
@@ -56,7 +59,8 @@ class Replay:
     def __init__(self, say: Callable[[str], None], parse: Callable[[str], Config], judge_by: Config | None) -> None:
         self.monitor = Monitor(started_wall=0.0)
         self._say = say
-        self._teller = Teller(say)
+        self._clocks = Clocks()
+        self._teller = Teller(say, self._clocks)
         self._parse = parse
         self._recorded: dict[str, Target] = {}
         self._chosen = None if judge_by is None else {target.name: target for target in judge_by.targets}
@@ -66,7 +70,6 @@ class Replay:
         self._groups: dict[tuple[str, int], Group] = {}
         self._learnt: dict[tuple[str, str], entries.Learnt] = {}
         self._next_look = -math.inf
-        self._now = self._wall = 0.0
         self._header: entries.Header | None = None
         self._of_all: dict[type, Callable[[Any], None]] = {
             entries.Header: self._begins,
@@ -101,9 +104,11 @@ class Replay:
         for entry in recording:
             try:
                 self._tell(self._in_time(entry))
+            except ClockError as error:
+                raise ReplayError(f"the recording makes no sense: {error}") from error
             except (IllegalMoveError, ValueError) as error:
                 raise ReplayError(f"the recording makes no sense at {moment_of(entry.wall)}: {error}") from error
-        self._look_at_all(self._now)
+        self._look_at_all(self._clocks.now)
         self._sum_up()
 
     def _in_time(self, entry: AnyEntry) -> AnyEntry:
@@ -113,9 +118,9 @@ class Replay:
         return entry
 
     def _tell(self, entry: AnyEntry) -> None:
+        self._clocks.check(entry)
         self._look_until(entry.now)
-        self._now = self._teller.now = entry.now
-        self._wall = self._teller.wall = entry.wall
+        self._clocks.go_on(entry)
         teller = self._of_all.get(type(entry))
         if teller is not None:
             teller(entry)
@@ -311,7 +316,7 @@ class Replay:
 
     def _retry(self, line: ReplayedLine) -> None:
         if line.session.state is State.BACKOFF:
-            line.intake.carry_out(line.session.retry(), self._now, self._wall)
+            line.intake.carry_out(line.session.retry(), self._clocks.now, self._clocks.wall)
 
     def _evidence(self, line: ReplayedLine, entry: entries.Evidence) -> None:
         topic = line.record.topics.get(entry.topic)
@@ -325,10 +330,12 @@ class Replay:
     # What is told of it
 
     def _look_until(self, now: float) -> None:
+        if self._next_look == -math.inf:
+            self._next_look = now
+        step = max(LOOK_SECONDS, (now - self._next_look) / _MOST_LOOKS)
         while self._next_look <= now:
-            self._look_at_all(max(self._next_look, self._now))
-            self._next_look = now if self._next_look == -math.inf else self._next_look
-            self._next_look += LOOK_SECONDS
+            self._look_at_all(max(self._next_look, self._clocks.now))
+            self._next_look += step
 
     def _look_at_all(self, now: float) -> None:
         for line in self._lines.values():
@@ -341,7 +348,7 @@ class Replay:
         if header is None:
             return
         self._say("")
-        self._say(f"{moment_of(header.wall)} to {moment_of(self._wall)}, recorded by alpmon {header.alpmon}")
+        self._say(f"{moment_of(header.wall)} to {moment_of(self._clocks.wall)}, recorded by alpmon {header.alpmon}")
         chosen = "the recording's own configuration" if self._chosen is None else "the configuration given"
         self._say(f"judged by {chosen}")
         if header.part:
@@ -349,4 +356,4 @@ class Replay:
         if not self._lines:
             self._say("no connection was begun")
         for line in self._lines.values():
-            self._teller.sum_up(line, self._now)
+            self._teller.sum_up(line, self._clocks.now)

@@ -95,7 +95,7 @@ class ReplayedLine:
     def release(self) -> None:
         """The configuration holds it no more."""
         self.is_held = False
-        self._target.connections.pop(self.record.label)
+        self._target.connections.pop(self.record.label, None)  # In a file that somebody edited it may be gone.
 
     def begin(self, config: Target, held: Held) -> None:
         """A worker begins: the first, or one after a bug or a reload."""

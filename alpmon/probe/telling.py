@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
+from alpmon.probe.clocks import moment_of
 from alpmon.telemetry.troubles import THIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alpmon.core.freshness import TopicFreshness
+    from alpmon.probe.clocks import Clocks
     from alpmon.probe.replayed import ReplayedLine
     from alpmon.telemetry.state import TopicRecord
 
@@ -57,16 +58,17 @@ class Teller:
 
     Args:
         say: is given each line.
+        clocks: of the recording.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], clocks: Clocks) -> None:
         self._say = say
+        self._clocks = clocks
         self._untold: list[tuple[float, str]] = []
-        self.now = self.wall = 0.0
 
     def report(self, name: str, now: float, words: str) -> None:
         """Something happened at `now`, which is past; told by `flush`."""
-        moment = moment_of(self.wall - (self.now - now))
+        moment = moment_of(self._clocks.wall - (self._clocks.now - now))
         self._untold.append((now, f"{moment} {name} {words}" if name else f"{moment} {words}"))
 
     def flush(self) -> None:
@@ -86,18 +88,21 @@ class Teller:
 
     def look_at_feed(self, line: ReplayedLine) -> None:
         """Tell what the feed's own sanity found, and what was missed, since the last look."""
+        now = self._clocks.now
         for channel, seen in line.record.channels.items():
             for kind, count in seen.anomalies.items():
                 new = count - line.tales.anomalies.get((channel, kind), 0)
                 if new:
-                    self.report(line.name, self.now, f"{channel}: {kind}, {new} more")
+                    self.report(line.name, now, f"{channel}: {kind}, {new} more")
                 line.tales.anomalies[channel, kind] = count
         for topic in line.record.topics.values():
             if topic.standing is not None:
                 tale = line.tales.topics.setdefault(topic.topic, _Tale())
                 new, tale.missed = topic.standing.missed - tale.missed, topic.standing.missed
                 if new:
-                    self.report(line.name, self.now, f"{topic.topic}: missed {new} more that a sibling received")
+                    self.report(
+                        line.name, self._clocks.now, f"{topic.topic}: missed {new} more that a sibling received"
+                    )
 
     def look_at_rates(self, line: ReplayedLine, now: float) -> None:
         """Tell each topic that went thin or is no longer, now that its rate was read."""
@@ -166,8 +171,3 @@ class Teller:
         for first, *rest in rows:
             cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
             self._say("  " + "  ".join(cells))
-
-
-def moment_of(wall: float) -> str:
-    """Unix seconds as UTC, to the millisecond."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alpmon.config import show
 from alpmon.core.cadence import Cadence
@@ -21,7 +23,7 @@ from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
 from alpmon.exchange.scenario import Scenario, load, play
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.telemetry import statefile
-from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Text
+from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Released, Text
 from alpmon.telemetry.tape import Tape, TapeError
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, configuration, target, until
@@ -345,6 +347,68 @@ def test_lines_out_of_order_are_refused_and_not_a_crash(tmp_path: Path, twice: t
         assert (said.exit_code, "makes no sense at 1970-01-01T00:00:02.000Z" in said.output) == (2, True)
     else:
         assert said.exit_code == 0
+
+
+def test_a_line_that_is_released_twice_does_no_harm(tmp_path: Path) -> None:
+    """Nobody writes that, and somebody may edit it."""
+    tape = Tape(tmp_path / "x", show(configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))), "0", 1.0, 1.0)
+    line = f"{TARGET}/0-0"
+    tape.write(Held(now=1.0, wall=1.0, line=line, topics=("trade.*",)))
+    for name in (line, f"{line}~1"):
+        tape.write(Released(now=2.0, wall=2.0, line=name, after=f"{line}~1"))
+    tape.close()
+    assert run("replay", str(tmp_path / "x")).exit_code == 0
+
+
+def clocks(path: Path, *times: tuple[float, float]) -> None:
+    """A connection that is held at one o'clock, and looked at whenever these clocks say so."""
+    tape = Tape(path, show(configured(target("ws://127.0.0.1:1/ws", ["trade.*"]))), "0", 3600.0, 3600.0)
+    line = f"{TARGET}/0-0"
+    tape.write(Held(now=3600.0, wall=3600.0, line=line, topics=("trade.*",)))
+    for now, wall in times:
+        tape.write(Counted(now=now, wall=wall, line=line))
+    tape.close()
+
+
+@pytest.mark.parametrize(
+    ("now", "wall", "why"),
+    [
+        (1e12, 3600.0, "clock shows 1000000000000.0"),
+        (3600.0, 1e300, "clock shows 1e+300"),
+        (3600.0, -1e12, "clock shows -1000000000000.0"),
+        (-1e12, 3600.0, "clock shows -1000000000000.0"),
+        (3600.0 + 40 * 86400.0, 3600.0, "goes on by 3456000.0 s"),
+        (60.0, 3600.0, "goes back by 3540.0 s"),
+    ],
+)
+def test_clocks_that_no_monitor_has_are_refused(tmp_path: Path, now: float, wall: float, why: str) -> None:
+    """In one line, before anything is made of them."""
+    clocks(tmp_path / "x", (now, wall))
+    said = run("replay", str(tmp_path / "x"))
+    assert (said.exit_code, said.stdout, said.stderr.count("\n")) == (2, "", 1), said.output
+    assert why in said.stderr
+    assert "after 1970-01-01T01:00:00.000Z" in said.stderr
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6) | st.floats(), st.floats(0, 1e6) | st.floats()), max_size=5))
+def test_any_clocks_end_in_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, times: list[tuple[float, float]]
+) -> None:
+    """Or in one line that says what is wrong; never in a traceback, and never not at all."""
+    path = tmp_path_factory.mktemp("clocks") / "x"
+    clocks(path, *times)
+    said = run("replay", str(path))
+    assert said.exit_code in (0, 2)
+    if said.exit_code:
+        assert said.stderr.count("\n") == 1
+
+
+def test_a_monitor_that_stood_still_for_days_is_told_about(tmp_path: Path) -> None:
+    """Its process was stopped, say; a day costs no more looks than an hour."""
+    clocks(tmp_path / "x", (3600.0 + 20 * 86400.0, 3600.0 + 20 * 86400.0))
+    said = run("replay", str(tmp_path / "x"))
+    assert said.exit_code == 0
+    assert "1970-01-01T01:00:00.000Z to 1970-01-21T01:00:00.000Z" in said.stdout
 
 
 def test_a_recording_that_was_cut_off_is_told_up_to_there(tmp_path: Path) -> None:
