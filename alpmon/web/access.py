@@ -71,7 +71,8 @@ class Access:
         """Until cancelled, put into force what changes in the file, or in the certificates that it names."""
         while True:
             await asyncio.sleep(every_seconds)
-            if self._refresh():
+            self._refresh()
+            if server.ssl_context is not self._context:
                 await server.listen(self._context)
 
     @web.middleware
@@ -113,21 +114,20 @@ class Access:
             await self._sleep(WRONG_LOGIN_SECONDS)
         raise _unauthorized()
 
-    def _refresh(self) -> bool:
-        """Read what has changed; whether there is a new TLS context to serve with."""
+    def _refresh(self) -> None:
+        """Read what has changed."""
         seen = _look(self._path, self._config)
         if seen == self._seen:
-            return False
+            return
         self._seen = seen
         try:
             config, context, seen = _read(self._path)
             self._refuse_to_open(config)
         except ConfigError as error:
             self._log.error("web configuration not changed", mistakes=str(error).splitlines())
-            return False
+            return
         self._config, self._context, self._seen = config, context, seen
         self._log.info("web configuration read anew", file=str(self._path))
-        return context is not None
 
     def _refuse_to_open(self, config: WebConfig) -> None:
         """What would let in whom the configuration in force keeps out, or changes TLS under the open sockets."""

@@ -32,6 +32,7 @@ class Server:
 
     Attributes:
         url: where, the port that was found free included.
+        ssl_context: what new connections are served with.
     """
 
     def __init__(self, runner: web.AppRunner, sockets: list[socket.socket], url: str) -> None:
@@ -39,6 +40,7 @@ class Server:
         self._sockets = sockets
         self._sites: list[web.SockSite] = []
         self.url = url
+        self.ssl_context: ssl.SSLContext | None = None
 
     async def listen(self, ssl_context: ssl.SSLContext | None) -> None:
         """Accept connections with this context, in place of the one before.
@@ -46,13 +48,13 @@ class Server:
         The listening sockets stay the same, so that no client finds the port closed in between; connections that are
         open go on as they began.
         """
-        before, self._sites = self._sites, []
-        for listening in self._sockets:
-            site = web.SockSite(self._runner, listening.dup(), ssl_context=ssl_context)
+        fresh = [web.SockSite(self._runner, each.dup(), ssl_context=ssl_context) for each in self._sockets]
+        for site in fresh:
             await site.start()
-            self._sites.append(site)
+        before, self._sites = self._sites, fresh
         for site in before:
             await site.stop()
+        self.ssl_context = ssl_context
 
     async def close(self) -> None:
         """Stop serving."""
