@@ -1,7 +1,7 @@
 """The web configuration file, in the format that Prometheus' exporters share (exporter-toolkit, web-configuration).
 
-The same file works with any of them, so every key of theirs is known here; what Python's TLS cannot do is refused
-with a line that says so, rather than ignored.
+All its keys are known here and mean the same. What Python's TLS cannot do, and what those exporters would not take, is
+refused with a line that says so, rather than ignored.
 """
 
 from __future__ import annotations
@@ -11,102 +11,51 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alpmon.config.loader import parse_as, read_text
 from alpmon.config.section import Section
-from alpmon.config.values import Fault, File, refusal
+from alpmon.config.tls import ClientAuth, TlsServer
+from alpmon.config.values import Count, Fault, refusal
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
 _COSTS: Final = range(4, 17)
 """Each step doubles the time of a login, and 16 takes four seconds. bcrypt itself knows 4 to 31, which takes a day."""
 
-OPENSSL_NAMES: Final = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-}
-"""The TLS 1.2 suites that are still thought sound (RFC 9325), as the file and as OpenSSL call them; those of TLS 1.3
-are always on."""
+_GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GO_PART: Final = rf"([0-9]{{1,9}}(?:\.[0-9]{{0,9}})?|\.[0-9]{{1,9}})({'|'.join(_GO_UNITS)})"
 
 
-class ClientAuth(StrEnum):
-    """Whether a client has to show a certificate, in the words of Go's TLS."""
-
-    NONE = "NoClientCert"
-    REQUEST = "RequestClientCert"
-    REQUIRE_ANY = "RequireAnyClientCert"
-    VERIFY_IF_GIVEN = "VerifyClientCertIfGiven"
-    REQUIRE_AND_VERIFY = "RequireAndVerifyClientCert"
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise refusal(Fault("must be one line of printable characters"))
+    return text
 
 
-class TlsVersion(StrEnum):
-    """A version of TLS; older ones than 1.2 are not served."""
-
-    TLS12 = "TLS12"
-    TLS13 = "TLS13"
+Line = Annotated[str, AfterValidator(_one_line)]
 
 
-def _known_suites(names: tuple[str, ...]) -> tuple[str, ...]:
-    faults = [
-        Fault("is no TLS 1.2 cipher suite that is served here", f"known are {', '.join(OPENSSL_NAMES)}", (index,))
-        for index, name in enumerate(names)
-        if name not in OPENSSL_NAMES
-    ]
-    if faults:
-        raise refusal(*faults)
-    return names
+class FrameOptions(StrEnum):
+    """What the exporter-toolkit lets X-Frame-Options be."""
+
+    DENY = "deny"
+    SAME_ORIGIN = "sameorigin"
 
 
-class TlsServer(Section):
-    """The certificate to serve, and what is asked of clients."""
+class ContentTypeOptions(StrEnum):
+    """What the exporter-toolkit lets X-Content-Type-Options be."""
 
-    cert_file: File
-    key_file: File
-    client_ca_file: File | None = None
-    client_auth_type: ClientAuth = ClientAuth.NONE
-    client_allowed_sans: tuple[str, ...] = ()
-    min_version: TlsVersion = TlsVersion.TLS12
-    max_version: TlsVersion = TlsVersion.TLS13
-    cipher_suites: Annotated[tuple[str, ...], AfterValidator(_known_suites)] = ()
-    prefer_server_cipher_suites: bool = True
-    curve_preferences: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> TlsServer:
-        verifies = self.client_auth_type in (ClientAuth.VERIFY_IF_GIVEN, ClientAuth.REQUIRE_AND_VERIFY)
-        faults = []
-        if verifies and self.client_ca_file is None:
-            faults.append(Fault(f"{self.client_auth_type} needs client_ca_file", at=("client_auth_type",)))
-        if self.client_ca_file is not None and self.client_auth_type is ClientAuth.NONE:
-            hint = "add client_auth_type: RequireAndVerifyClientCert"
-            faults.append(Fault("has no effect without client_auth_type", hint, ("client_ca_file",)))
-        if self.client_auth_type in (ClientAuth.REQUEST, ClientAuth.REQUIRE_ANY):
-            hint = "use VerifyClientCertIfGiven or RequireAndVerifyClientCert with client_ca_file"
-            faults.append(Fault("a certificate that nobody verifies is not supported", hint, ("client_auth_type",)))
-        if self.client_allowed_sans and self.client_auth_type is not ClientAuth.REQUIRE_AND_VERIFY:
-            hint = "add client_auth_type: RequireAndVerifyClientCert"
-            faults.append(Fault("needs verified client certificates", hint, ("client_allowed_sans",)))
-        if self.curve_preferences:
-            faults.append(Fault("cannot be set here", "leave it out: OpenSSL's own are used", ("curve_preferences",)))
-        if self.min_version > self.max_version:
-            faults.append(Fault("must not be above max_version", at=("min_version",)))
-        if faults:
-            raise refusal(*faults)
-        return self
+    NO_SNIFF = "nosniff"
 
 
 class Headers(Section):
     """Response headers that may be set; an empty text leaves one out."""
 
-    content_security_policy: str | None = Field(default=None, alias="Content-Security-Policy")
-    x_frame_options: str | None = Field(default=None, alias="X-Frame-Options")
-    x_content_type_options: str | None = Field(default=None, alias="X-Content-Type-Options")
-    x_xss_protection: str | None = Field(default=None, alias="X-XSS-Protection")
-    strict_transport_security: str | None = Field(default=None, alias="Strict-Transport-Security")
+    content_security_policy: Line | None = Field(default=None, alias="Content-Security-Policy")
+    x_frame_options: FrameOptions | None = Field(default=None, alias="X-Frame-Options")
+    x_content_type_options: ContentTypeOptions | None = Field(default=None, alias="X-Content-Type-Options")
+    x_xss_protection: Line | None = Field(default=None, alias="X-XSS-Protection")
+    strict_transport_security: Line | None = Field(default=None, alias="Strict-Transport-Security")
 
 
 class HttpServer(Section):
@@ -115,6 +64,15 @@ class HttpServer(Section):
     http2: bool = True
     """Known, and without effect: HTTP/1.1 is what is served."""
     headers: Headers = Headers()
+
+
+def _absent_if_empty(section: object) -> object:
+    """A section whose keys are all commented out is as good as absent, however it is written."""
+    return None if section == {} else section
+
+
+def _empty_if_absent(users: object) -> object:
+    return {} if users is None else users
 
 
 def _bcrypt_hashes(users: dict[str, str]) -> dict[str, str]:
@@ -134,17 +92,42 @@ def _fault_of(digest: str, user: str) -> Fault | None:
     return None
 
 
+def _go_seconds(value: object) -> object:
+    """A duration as Go writes it, such as 1m30s or 1.5s; a bare 0 is one too."""
+    if value == 0 and not isinstance(value, bool):
+        return 0.0
+    if not isinstance(value, str) or not (value == "0" or re.fullmatch(f"(?:{_GO_PART})+", value)):
+        raise refusal(Fault("must be a duration with its unit", "such as 100ms or 1s; 0 is off"))
+    return sum(float(amount) * _GO_UNITS[unit] for amount, unit in re.findall(_GO_PART, value))
+
+
+class RateLimit(Section):
+    """A bucket of `burst` requests, which gets one more each `interval` seconds; 0 is no limit."""
+
+    interval: Annotated[float, BeforeValidator(_go_seconds)] = 0.0
+    burst: Annotated[Count, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _lets_some_through(self) -> RateLimit:
+        if self.interval and not self.burst:
+            raise refusal(Fault("with 0 nothing would ever be answered", "write at least 1", ("burst",)))
+        return self
+
+
 class WebConfig(Section):
     """The whole file; an empty one guards nothing."""
 
-    tls_server_config: TlsServer | None = None
+    tls_server_config: Annotated[TlsServer | None, BeforeValidator(_absent_if_empty)] = None
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: Annotated[dict[str, str], AfterValidator(_bcrypt_hashes)] = Field(default={})
+    basic_auth_users: Annotated[dict[str, str], BeforeValidator(_empty_if_absent), AfterValidator(_bcrypt_hashes)] = (
+        Field(default={}, repr=False)
+    )
+    rate_limit: RateLimit = RateLimit()
 
     @property
     def headers(self) -> dict[str, str]:
         """The response headers to set, by name."""
-        return self.http_server_config.headers.model_dump(by_alias=True, exclude_none=True)
+        return self.http_server_config.headers.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
     def guards(self) -> tuple[str, ...]:

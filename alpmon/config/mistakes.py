@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_TELLING = re.compile(r"token|secret|pass|credential|auth|api_?key|key_file|jwt", re.IGNORECASE)
+_TELLING = re.compile(r"token|secret|pass|credential|auth|api_?key|key_file|^key$|jwt", re.IGNORECASE)
 _LONGEST_SHOWN: Final = 40
 
 

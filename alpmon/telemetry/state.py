@@ -68,6 +68,7 @@ class WebRefusal(StrEnum):
     """Why an HTTP request to the monitor was turned away with 429."""
 
     LOGINS = "logins"
+    RATE = "rate_limit"
 
 
 class Initiator(StrEnum):

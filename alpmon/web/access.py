@@ -1,4 +1,4 @@
-"""Who may ask: TLS, client certificates, passwords and headers by the web configuration file, on every path.
+"""Who may ask, and how often: what the web configuration file says of TLS, logins and headers, on every path.
 
 The file is read anew when it changes, and so are the certificates that it names. A file that has become bad changes
 nothing: what was in force stays in force, and the log says why. The same goes for one that lets in whom the one before
@@ -8,7 +8,9 @@ kept out, for a file that is written in place is empty for a moment: a restart t
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -16,10 +18,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 from aiohttp import hdrs, web
 
-from alpmon.config.access import OPENSSL_NAMES, ClientAuth, TlsServer, TlsVersion, WebConfig, load_access
+from alpmon.config.access import RateLimit, WebConfig, load_access
 from alpmon.config.mistakes import ConfigError, Mistake
 from alpmon.telemetry.state import WebRefusal
 from alpmon.web.logins import Logins, Verdict, basic_login
+from alpmon.web.ratelimit import TokenBucket
+from alpmon.web.tls import client_allowed, server_context
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import Monitor
@@ -27,11 +31,6 @@ if TYPE_CHECKING:
 
 WRONG_LOGIN_SECONDS: Final = 0.5
 """How long a wrong login waits for its answer."""
-_VERSIONS: Final = {TlsVersion.TLS12: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS13: ssl.TLSVersion.TLSv1_3}
-_VERIFIES: Final = {
-    ClientAuth.VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL,
-    ClientAuth.REQUIRE_AND_VERIFY: ssl.CERT_REQUIRED,
-}
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Seen: TypeAlias = tuple[tuple[int, int, int] | None, ...]
@@ -44,17 +43,26 @@ class Access:
         path: the web configuration file.
         monitor: where failed logins and refused requests are counted.
         sleep: how a wrong login is kept waiting.
+        clock: monotonic seconds, for the rate limit.
 
     Raises:
         ConfigError: the file is bad, or names a certificate that cannot be used.
     """
 
-    def __init__(self, path: Path, monitor: Monitor, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        path: Path,
+        monitor: Monitor,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._monitor = monitor
         self._sleep = sleep
+        self._clock = clock
         self._log = structlog.get_logger("alpmon.web")
         self._config, self._context, self._seen = _read(path)
+        self._bucket = self._new_bucket(self._config.rate_limit)
         self._logins = Logins()
 
     @property
@@ -79,7 +87,9 @@ class Access:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through, or answer 401, 403 or 429; unknown paths included."""
         config = self._config
-        if config.tls_server_config is not None and not _san_allowed(request, config.tls_server_config):
+        if self._bucket is not None and not self._bucket.take():
+            raise self._too_many(WebRefusal.RATE, self._bucket.seconds_to_wait)
+        if config.tls_server_config is not None and not client_allowed(request, config.tls_server_config):
             raise web.HTTPForbidden
         if config.basic_auth_users:
             await self._log_in(request, config.basic_auth_users)
@@ -107,12 +117,15 @@ class Access:
         if verdict is Verdict.RIGHT:
             return
         if verdict is Verdict.CROWDED:
-            self._monitor.web_refusals[WebRefusal.LOGINS] += 1
-            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: "1"})
+            raise self._too_many(WebRefusal.LOGINS, 1.0)
         if verdict is Verdict.WRONG:
             self._monitor.login_failures += 1
             await self._sleep(WRONG_LOGIN_SECONDS)
         raise _unauthorized()
+
+    def _too_many(self, why: WebRefusal, seconds: float) -> web.HTTPTooManyRequests:
+        self._monitor.web_refusals[why] += 1
+        return web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(max(1, math.ceil(seconds)))})
 
     def _refresh(self) -> None:
         """Read what has changed."""
@@ -126,8 +139,13 @@ class Access:
         except ConfigError as error:
             self._log.error("web configuration not changed", mistakes=str(error).splitlines())
             return
+        if config.rate_limit != self._config.rate_limit:
+            self._bucket = self._new_bucket(config.rate_limit)
         self._config, self._context, self._seen = config, context, seen
         self._log.info("web configuration read anew", file=str(self._path))
+
+    def _new_bucket(self, limit: RateLimit) -> TokenBucket | None:
+        return TokenBucket(limit.interval, limit.burst, self._clock) if limit.interval else None
 
     def _refuse_to_open(self, config: WebConfig) -> None:
         """What would let in whom the configuration in force keeps out, or changes TLS under the open sockets."""
@@ -142,28 +160,6 @@ class Access:
             raise ConfigError(Mistake(str(self._path), 0, 0, "", "", problem) for problem in problems)
 
 
-def _context(tls: TlsServer | None, path: Path) -> ssl.SSLContext | None:
-    if tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version, context.maximum_version = _VERSIONS[tls.min_version], _VERSIONS[tls.max_version]
-    try:
-        context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: "")
-        if tls.client_ca_file is not None:
-            context.load_verify_locations(tls.client_ca_file)
-    except (OSError, ssl.SSLError) as error:
-        why = error.strerror or getattr(error, "reason", None) or "not usable"
-        files = ", ".join(str(each) for each in (tls.cert_file, tls.key_file, tls.client_ca_file) if each is not None)
-        problem = f"a certificate or key cannot be used: {why} (among {files})"
-        raise ConfigError([Mistake(str(path), 0, 0, "tls_server_config", "", problem)]) from None
-    context.verify_mode = _VERIFIES.get(tls.client_auth_type, ssl.CERT_NONE)
-    if tls.cipher_suites:
-        context.set_ciphers(":".join(OPENSSL_NAMES[name] for name in tls.cipher_suites))
-    if not tls.prefer_server_cipher_suites:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    return context
-
-
 def _unauthorized() -> web.HTTPUnauthorized:
     return web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="alpmon"'})
 
@@ -172,22 +168,13 @@ def _has_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _san_allowed(request: web.Request, tls: TlsServer) -> bool:
-    """Whether the client's certificate bears one of the names that are let in; all are where none is named."""
-    if not tls.client_allowed_sans:
-        return True
-    connection = request.get_extra_info("ssl_object")
-    certificate = connection.getpeercert() if connection is not None else None
-    names = {value for _, value in (certificate or {}).get("subjectAltName", ())}
-    return not names.isdisjoint(tls.client_allowed_sans)
-
-
 def _read(path: Path) -> tuple[WebConfig, ssl.SSLContext | None, Seen]:
     """The file, what to serve with, and the state of all files from before they were read: a later change is seen."""
     seen = _identity(path)
     config = load_access(path)
     named = _look(path, config)[1:]
-    return config, _context(config.tls_server_config, path), (seen, *named)
+    tls = config.tls_server_config
+    return config, None if tls is None else server_context(tls, path), (seen, *named)
 
 
 def _look(path: Path, config: WebConfig) -> Seen:

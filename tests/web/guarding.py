@@ -49,12 +49,15 @@ FILES = {"cert_file": "a", "key_file": "b"}
 class Guarded:
     """A guarded application that is served."""
 
-    def __init__(self, server: Server, access: Access, monitor: Monitor, slept: list[float]) -> None:
+    def __init__(
+        self, server: Server, access: Access, monitor: Monitor, slept: list[float], clock: list[float]
+    ) -> None:
         self.server = server
         self.url = server.url
         self.access = access
         self.monitor = monitor
         self.slept = slept
+        self.clock = clock
 
     async def status(
         self, path: str, auth: str | None = None, tls: ssl.SSLContext | None = None, method: str = "GET"
@@ -111,12 +114,13 @@ async def guarded(path: Path) -> AsyncIterator[Guarded]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    access = Access(path, monitor, sleep)
+    clock = [0.0]
+    access = Access(path, monitor, sleep, lambda: clock[0])
     app = create_app(monitor, registry, lambda: "", monotonic=lambda: 0.0, access=access)
     server = await serve(app, "127.0.0.1", 0, access.ssl_context)
     watching = in_background("watch", lambda: access.watch(server, every_seconds=0.01))
     try:
-        yield Guarded(server, access, monitor, slept)
+        yield Guarded(server, access, monitor, slept, clock)
     finally:
         watching.cancel()
         await server.close()

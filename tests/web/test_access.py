@@ -147,7 +147,7 @@ async def test_tls_with_client_certificates(tmp_path: Path, authority: trustme.C
                 await web.status("/metrics", tls=context)
 
 
-@pytest.mark.parametrize("name", ["good.test", "192.0.2.7", "ada@good.test"])
+@pytest.mark.parametrize("name", ["good.test", "192.0.2.7", "2001:db8::7", "ada@good.test"])
 async def test_only_the_names_that_are_let_in_are(tmp_path: Path, authority: trustme.CA, name: str) -> None:
     """`client_allowed_sans`: signed by the right authority is not enough. Addresses are written as people do."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -159,3 +159,22 @@ async def test_only_the_names_that_are_let_in_are(tmp_path: Path, authority: tru
     async with guarded(path) as web:
         assert await web.status("/metrics", tls=good) == 200
         assert await web.status("/metrics", tls=bad) == 403
+
+
+async def test_asking_too_often_is_answered_with_429(tmp_path: Path) -> None:
+    """A burst at once, then one each interval; before any password, on every path, and counted."""
+    path = written(tmp_path, basic_auth_users=USERS, rate_limit={"interval": "10s", "burst": 2})
+    async with guarded(path) as web:
+        assert [await web.status(each, RIGHT) for each in ("/", "/nowhere", "/metrics", "/-/healthy")] == [
+            *(200, 404),
+            *(429, 429),
+        ]
+        async with aiohttp.ClientSession() as http, http.get(web.url) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "10")
+        assert web.monitor.web_refusals[WebRefusal.RATE] == 3
+        web.clock[0] += 9.0
+        assert await web.status("/", RIGHT) == 429
+        web.clock[0] += 1.0
+        assert [await web.status("/", RIGHT) for _ in range(2)] == [200, 429]
+        web.clock[0] += 1000.0
+        assert [await web.status("/", RIGHT) for _ in range(3)] == [200, 200, 429]

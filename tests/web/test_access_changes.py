@@ -163,6 +163,24 @@ async def test_a_client_authority_that_was_replaced_is_asked_without_a_restart(
             await web.status("/metrics", tls=before)
 
 
+async def test_an_open_connection_does_not_outlive_the_demand_for_a_certificate(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    """Its handshake was before anybody asked for one."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = certificate(tmp_path, authority)
+    demand = {"client_ca_file": "ca.pem", "client_auth_type": "RequireAndVerifyClientCert"}
+    client = trusting(authority)
+    async with guarded(written(tmp_path, tls_server_config=tls)) as web, aiohttp.ClientSession() as http:
+        for status in (200, 403):
+            async with http.get(web.url, ssl=client) as answer:
+                assert answer.status == status
+                await answer.read()
+            assert web.open_connections == 1
+            if status == 200:
+                await web.change(tmp_path, tls_server_config={**tls, **demand})
+
+
 async def test_the_least_version_of_tls_changes_without_a_restart(tmp_path: Path, authority: trustme.CA) -> None:
     """Up and down."""
     tls = certificate(tmp_path, authority)
@@ -217,3 +235,14 @@ async def test_headers_change_without_a_restart(tmp_path: Path) -> None:
         assert await policies(web) == ("max-age=2", "DENY")
         await web.change(tmp_path)
         assert await policies(web) == (None, "DENY")
+
+
+async def test_the_rate_limit_changes_without_a_restart(tmp_path: Path) -> None:
+    """It keeps nobody out, so it may go; another change of the file does not fill the bucket."""
+    limit = {"interval": "10s", "burst": 1}
+    async with guarded(written(tmp_path, rate_limit=limit)) as web:
+        assert [await web.status("/") for _ in range(2)] == [200, 429]
+        await web.change(tmp_path, rate_limit=limit, http_server_config={"http2": False})
+        assert await web.status("/") == 429
+        await web.change(tmp_path)
+        assert [await web.status("/") for _ in range(3)] == [200] * 3
