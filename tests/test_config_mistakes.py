@@ -160,6 +160,10 @@ TARGETS = {
         "{name: a, url: 'ws://h/#x', topics: [trade.*]}",
         "targets[0].url: must not have a fragment, got 'ws://h/#x'; leave out the # and what follows",
     ),
+    "url with half a login": (
+        "{name: a, url: 'ws://hunter22@h/', topics: [trade.*]}",
+        "targets[0].url: names a user without a password; write user:password@host, or leave both out",
+    ),
     "name with a space": (
         "{name: a b, url: 'ws://h/', topics: [trade.*]}",
         "targets[0].name: must be 1 to 63 letters, digits, '_', '.' or '-', the first a letter or digit, got 'a b'",

@@ -138,7 +138,10 @@ def _url(text: str, schemes: tuple[str, str]) -> str:
 
 
 def _ws_url(text: str) -> str:
-    return _url(text, ("ws", "wss"))
+    url = urlsplit(_url(text, ("ws", "wss")))
+    if url.username is not None and url.password is None:  # websockets takes both or none
+        raise refusal(Fault("names a user without a password", "write user:password@host, or leave both out"))
+    return text
 
 
 def _http_url(text: str) -> str:
