@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from alpmon.masking import mask_urls
 from alpmon.probe.report import Report, Step, StepReport, Verdict
 
 _COLOURS: Final = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "bright_black"}
@@ -24,7 +25,7 @@ class Tree:
         self._marks = _MARKS if fancy else _PLAIN_MARKS
         self._branch, self._end, self._dots = ("├─ ", "└─ ", "…") if fancy else ("|- ", "`- ", "...")
         self._awaited: tuple[Step, float] | None = None
-        click.echo(url)
+        click.echo(mask_urls(url))
 
     def waiting(self, step: Step, seconds: float) -> None:
         """Say what is being waited for, below everything else."""

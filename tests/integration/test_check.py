@@ -338,15 +338,18 @@ async def test_a_pipe_gets_a_plain_line_a_step(start_exchange: StartExchange) ->
     assert "\x1b" not in out
 
 
-async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchange) -> None:
-    """What is waited for stands below what is done."""
-    exchange = await start_exchange(market=True, rate=20.0)
+async def on_terminal(*arguments: str) -> tuple[int, str]:
+    """`alpmon ...` on a terminal: exit code, and all that was shown there."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "alpmon", "check", exchange.url, stdout=theirs, env={**environment(), "LC_ALL": "C.UTF-8"}
+        sys.executable,
+        *("-m", "alpmon", *arguments),
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment(), "LC_ALL": "C.UTF-8"},
     )
     os.close(theirs)
-    assert await asyncio.wait_for(process.wait(), START_SECONDS) == 0
+    code = await asyncio.wait_for(process.wait(), START_SECONDS)
     shown = b""
     try:
         while part := os.read(ours, 65536):
@@ -354,7 +357,14 @@ async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchang
     except OSError:  # how Linux tells the end of a terminal
         pass
     os.close(ours)
-    text = shown.decode()
+    return code, shown.decode()
+
+
+async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchange) -> None:
+    """What is waited for stands below what is done."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    code, text = await on_terminal("check", exchange.url)
+    assert code == 0
     assert text.startswith(exchange.url)
     assert "… resolve  up to 10 s" in text
     assert text.index("… welcome") < text.index("✓\x1b[0m welcome")
@@ -366,6 +376,7 @@ async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchang
     ("arguments", "words"),
     [
         (["http://127.0.0.1/ws"], "must start with ws:// or wss://"),
+        (["ws://hunter22@127.0.0.1/ws"], "names a user without a password"),
         (["--topic", "tickers.*"], "names no public channel"),
         (["--timeout", "30"], "no duration"),
         (["--timeout", "0s"], "more than nothing"),
@@ -379,14 +390,23 @@ def test_a_mistake_in_the_call_ends_with_2(arguments: list[str], words: str) -> 
     said = CliRunner().invoke(main, ["check", *arguments])
     assert said.exit_code == 2
     assert words in said.output
-
-
-def test_secrets_in_the_url_are_not_repeated() -> None:
-    """Reports are pasted into tickets."""
-    said = CliRunner().invoke(main, ["check", f"ws://user:hunter22@127.0.0.1:{free_port()}/ws?token=abcdef", "--json"])
-    assert said.exit_code == 1
     assert "hunter22" not in said.output
-    assert "abcdef" not in said.output
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://user:hunter22@127.0.0.1:{}/ws?token=abcdef", "wss://x:abcdef@127.0.0.1:{}/ws?key=hunter22"]
+)
+async def test_secrets_in_the_url_are_not_repeated(url: str) -> None:
+    """Reports are pasted into tickets, whatever they were shown on."""
+    url = url.format(free_port())
+    code, shown = await on_terminal("check", url)
+    assert (code, "127.0.0.1" in shown) == (1, True)
+    for form in ([], ["--json"]):
+        code, out, err = await run("check", url, *form)
+        assert code == 1
+        shown += out + err
+    assert "hunter22" not in shown
+    assert "abcdef" not in shown
 
 
 def test_the_published_schema_is_the_programs_own() -> None:
