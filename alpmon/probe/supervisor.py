@@ -7,18 +7,23 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from alpmon.background import in_background
+from alpmon.core.session import State
 from alpmon.probe.fleet import Fleet
 from alpmon.probe.siblings import judge_all
 from alpmon.probe.worker import RELOAD
 from alpmon.telemetry.state import TargetRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alpmon.config import Config, Target
     from alpmon.probe.siblings import Group
     from alpmon.telemetry.memory import Memory
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.state import ConnectionRecord, Monitor
 
 STOP_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.05
+_ON_THE_WAY: Final = (State.WELCOMING, State.SUBSCRIBING)
 
 
 class Supervisor:
@@ -38,6 +43,7 @@ class Supervisor:
         self._fleets: dict[str, Fleet] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._judging: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
         shard = config.shard
         monitor.shard_index, monitor.shard_count, monitor.shard_replicas = shard.part, shard.count, shard.replicas
         for target in config.targets:
@@ -67,8 +73,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Close every session with 1001; done within two seconds, whatever the peers do."""
-        if self._judging is not None:
-            self._judging.cancel()
+        for task in (self._judging, self._settling):
+            if task is not None:
+                task.cancel()
         ending = [asyncio.create_task(fleet.stop()) for fleet in self._fleets.values()]
         ending += self._leaving
         if ending:
@@ -97,5 +104,28 @@ class Supervisor:
         return [group for fleet in self._fleets.values() for group in fleet.groups]
 
     def _note_attempts(self) -> None:
-        if all(fleet.attempted for fleet in self._fleets.values()):
-            self._monitor.first_attempts_made = True
+        if self._settling is None and all(fleet.attempted for fleet in self._fleets.values()):
+            self._settling = asyncio.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Be ready once every first attempt has come to its acknowledgements, or to nothing.
+
+        A roll-out ends the other holder of our topics as soon as we are ready. No exchange can hold it up: it has the
+        time that the configuration gives a welcome and an acknowledgement.
+        """
+        timeouts = [fleet.target.timeouts for fleet in self._fleets.values()]
+        patience = max((each.welcome + each.ack for each in timeouts), default=0.0)
+        for _ in range(round(patience / _LOOK_SECONDS)):
+            if not any(map(_is_on_its_way, self._records())):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        self._monitor.first_attempts_made = True
+
+    def _records(self) -> Iterator[ConnectionRecord]:
+        for target in self._monitor.targets.values():
+            yield from target.connections.values()
+
+
+def _is_on_its_way(record: ConnectionRecord) -> bool:
+    """Whether the first attempt has got somewhere and not to its end."""
+    return record.state in _ON_THE_WAY and not record.failures and not record.disconnects

@@ -8,12 +8,16 @@ import os
 import sys
 from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 
 from alpmon.core.layout import Group, mine, plan
+from alpmon.exchange.faults import DelayAcks
 from tests.integration.harness import target, until
+from tests.integration.prometheus import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,16 +48,19 @@ class Fleet:
     """Processes of one configuration, and what the exchange says of them."""
 
     def __init__(self, exchange: Exchange, config: Path) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self._config = config
         self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._addresses: dict[int, str] = {}
 
     async def start(self, ordinal: int, shard_count: int, replicas: int = 1) -> None:
         """Start a process as a StatefulSet starts a pod: named by its ordinal."""
         shard = {"INDEX": f"alpmon-{ordinal}", "COUNT": str(shard_count), "REPLICAS": str(replicas)}
+        self._addresses[ordinal] = f"127.0.0.1:{free_port()}"
         with self._log(ordinal).open("ab") as log:
             self._processes[ordinal] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "alpmon", "run", "--config", str(self._config)),
+                *("--listen", self._addresses[ordinal]),
                 env=os.environ | {f"ALPMON_SHARD_{name}": value for name, value in shard.items()},
                 stderr=log,
             )
@@ -73,7 +80,24 @@ class Fleet:
 
     def held(self) -> Counter[str]:
         """How many open connections hold each topic now."""
-        return Counter(topic for session in self._exchange.sessions for topic in session.topics)
+        return Counter(topic for session in self.exchange.sessions for topic in session.topics)
+
+    async def until_ready(self, ordinal: int) -> None:
+        """Wait as the kubelet does, by the readiness probe."""
+        url = f"http://{self._addresses[ordinal]}/-/ready"
+        async with aiohttp.ClientSession() as http:
+
+            async def ready() -> bool:
+                try:
+                    async with http.get(url) as answer:
+                        return answer.status == HTTPStatus.OK
+                except aiohttp.ClientError:
+                    return False
+
+            async with asyncio.timeout(LONG):
+                while not await ready():
+                    assert not self._fallen()
+                    await asyncio.sleep(0.05)
 
     async def until_held(self, expected: Counter[str]) -> None:
         """Wait until every topic is held as often as expected; a process that ends by itself ends the wait."""
@@ -91,7 +115,7 @@ class Fleet:
     def gaps(self) -> dict[str, int]:
         """How often each topic went from held to unheld since it was first held, by the ledger."""
         turns = defaultdict(list)
-        for entry in self._exchange.ledger.connections:
+        for entry in self.exchange.ledger.connections:
             for topic, at in subscribed_at(entry).items():
                 turns[topic].append((at, 1))
                 if entry.close is not None:
@@ -169,5 +193,20 @@ async def test_with_two_replicas_no_topic_is_ever_held_by_nobody_while_a_shard_i
         assert set(fleet.held()) == set(TOPICS)
         await fleet.start(ordinal, 3, replicas=2)
         await fleet.until_held(before + Counter(topics_of(ordinal % 3, 3)))
+    await fleet.until_held(Counter(TOPICS * 2))
+    assert fleet.gaps() == dict.fromkeys(TOPICS, 0)
+
+
+@pytest.mark.slow
+async def test_a_holder_is_ready_when_it_has_its_topics_so_that_the_other_may_go(fleet: Fleet) -> None:
+    """Kubernetes replaces the next pod as soon as one is ready, and the exchange takes its time to acknowledge."""
+    fleet.exchange.faults.add(DelayAcks(by=1.0))
+    for ordinal in (0, 1):
+        await fleet.start(ordinal, 1, replicas=2)
+    await fleet.until_held(Counter(TOPICS * 2))
+    for ordinal in (1, 0):
+        await fleet.stop(ordinal)
+        await fleet.start(ordinal, 1, replicas=2)
+        await fleet.until_ready(ordinal)
     await fleet.until_held(Counter(TOPICS * 2))
     assert fleet.gaps() == dict.fromkeys(TOPICS, 0)
