@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from alpmon import __version__
+from alpmon import __version__, params
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -26,30 +26,27 @@ HEALTH_URL: Final = "http://127.0.0.1:9719/-/healthy"
 HEALTH_SECONDS: Final = 3.0
 EXCHANGE_URL: Final = "wss://www.alp.com/ws"
 
-_file = click.Path(dir_okay=False, path_type=Path)
 _config = click.option(
-    "--config", "config_file", type=_file, help="YAML file; without it, the public feed of the exchange."
+    "--config", "config_file", type=params.FILE, help="YAML file; without it, the public feed of the exchange."
 )
-
-
-def _address(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """ADDR:PORT as it was given, if it is one."""
-    from alpmon.config import split_listen
-
-    if value is not None:
-        try:
-            split_listen(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param=parameter) from None
-    return value
 
 
 _listen = click.option(
-    "--listen", metavar="ADDR:PORT", callback=_address, help="Where to serve HTTP; goes before the file's `listen`."
+    "--listen",
+    metavar="ADDR:PORT",
+    callback=params.address,
+    help="Where to serve HTTP; goes before the file's `listen`.",
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_COMPLETION: Final = """\b
+The shell completes commands, scenarios and topics with this in ~/.bashrc:
+  eval "$(_ALPMON_COMPLETE=bash_source alpmon)"
+For zsh it is zsh_source, for fish fish_source.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_COMPLETION)
 @click.version_option(__version__, prog_name="alpmon")
 def main() -> None:
     """Watch the connection to Alp Exchange: is a feed stale, slow, thin or deaf, and whose fault is it?"""
@@ -74,8 +71,14 @@ def run(config_file: Path | None, listen: str | None) -> None:
 
 
 @main.command()
-@click.option("--listen", metavar="ADDR:PORT", callback=_address, default=DEMO_LISTEN, show_default=True)
-@click.option("--scenario", default="demo", show_default=True, help="A built-in scenario or a YAML file.")
+@click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=DEMO_LISTEN, show_default=True)
+@click.option(
+    "--scenario",
+    default="demo",
+    show_default=True,
+    shell_complete=params.scenarios,
+    help="A built-in scenario or a YAML file.",
+)
 def demo(listen: str, scenario: str) -> None:
     """Run the monitor against a simulated exchange, faults included. Needs no account and no network.
 
@@ -101,9 +104,11 @@ def demo(listen: str, scenario: str) -> None:
 
 
 @main.command()
-@click.option("--listen", metavar="ADDR:PORT", callback=_address, default=SIMULATE_LISTEN, show_default=True)
+@click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=SIMULATE_LISTEN, show_default=True)
 @click.option("--dialect", type=click.Choice(["documented", "observed"]), default="observed", show_default=True)
-@click.option("--scenario", help="A built-in scenario or a YAML file; healthy without it.")
+@click.option(
+    "--scenario", shell_complete=params.scenarios, help="A built-in scenario or a YAML file; healthy without it."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides the market and every chance.")
 def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None:
     """Run the simulated exchange alone, for clients to try themselves on.
@@ -121,64 +126,14 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
 
 
-def _websocket_url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A URL that a target of the configuration may have."""
-    if value is None:
-        return None
-    from pydantic import TypeAdapter, ValidationError
-
-    from alpmon.config.values import WsUrl
-
-    try:
-        return TypeAdapter(WsUrl).validate_python(value)
-    except ValidationError as error:
-        raise click.BadParameter(error.errors()[0]["msg"], param=parameter) from None
-
-
-def _known_topics(_context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Topics that the exchange may have, each once."""
-    from alpmon.core.protocol import split_topic
-
-    for topic in value:
-        try:
-            split_topic(topic)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param=parameter) from None
-    return tuple(dict.fromkeys(value))
-
-
-def _duration(_context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """A duration above zero, in seconds."""
-    from alpmon.config import parse_duration
-
-    try:
-        seconds = parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=parameter) from None
-    if not seconds:
-        raise click.BadParameter("must be more than nothing", param=parameter)
-    return seconds
-
-
-def _readable_ca(_context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """A file that holds at least one certificate."""
-    from alpmon.probe.tls import client_context
-
-    if value is not None:
-        try:
-            client_context(value, insecure_skip_verify=False)
-        except OSError as error:
-            raise click.BadParameter(f"{value}: {error.strerror or error}", param=parameter) from None
-    return value
-
-
 @main.command("check")
-@click.argument("url", required=False, callback=_websocket_url)
+@click.argument("url", required=False, callback=params.websocket_url)
 @click.option(
     "--topic",
     "topics",
     multiple=True,
-    callback=_known_topics,
+    callback=params.known_topics,
+    shell_complete=params.topics,
     help="What to subscribe to; may be given again.  [default: ticker.*, or what the file says]",
 )
 @click.option(
@@ -187,13 +142,19 @@ def _readable_ca(_context: click.Context, parameter: click.Parameter, value: Pat
     help="How many of each topic must arrive; 0 is content with the acknowledgement.  [default: 1, or 0 with --config]",
 )
 @click.option(
-    "--timeout", default="30s", show_default=True, callback=_duration, help="For all steps of a connection together."
+    "--timeout",
+    default="30s",
+    show_default=True,
+    callback=params.duration,
+    help="For all steps of a connection together.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One object, as docs/check.schema.json describes it.")
 @click.option("--insecure", is_flag=True, help="Take any certificate.")
-@click.option("--ca", "ca_file", type=_file, callback=_readable_ca, help="PEM file of the CAs to trust instead.")
 @click.option(
-    "--config", "config_file", type=_file, help="Check every target of a YAML file, with its own TLS settings."
+    "--ca", "ca_file", type=params.FILE, callback=params.readable_ca, help="PEM file of the CAs to trust instead."
+)
+@click.option(
+    "--config", "config_file", type=params.FILE, help="Check every target of a YAML file, with its own TLS settings."
 )
 @click.option("--target", "names", multiple=True, help="Only this target of the file; may be given again.")
 def check_connection(
@@ -262,7 +223,7 @@ def health(url: str) -> None:
 
 
 @main.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=params.FILE)
 @_config
 @_listen
 @click.option(
@@ -312,8 +273,8 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
 
 
 @main.command()
-@click.argument("file", type=_file)
-@click.option("--config", "config_file", type=_file, help="Judge by this file instead of the recording's own.")
+@click.argument("file", type=params.FILE)
+@click.option("--config", "config_file", type=params.FILE, help="Judge by this file instead of the recording's own.")
 def replay(file: Path, config_file: Path | None) -> None:
     """Tell what `alpmon record` wrote to FILE to the same core again: what would have been alerted, and when.
 
@@ -351,7 +312,7 @@ def config_group() -> None:
 
 
 @config_group.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=params.FILE)
 def check(file: Path) -> None:
     """Name every mistake in FILE with its line; exit code 2 if there is one."""
     config = _load(file)
@@ -360,7 +321,7 @@ def check(file: Path) -> None:
 
 
 @config_group.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=params.FILE)
 def show(file: Path) -> None:
     """Print what FILE comes to, defaults included and secrets masked."""
     from alpmon.config import show as shown

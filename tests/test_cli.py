@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -19,13 +22,14 @@ from alpmon import __version__
 from alpmon.cli import main
 from alpmon.exchange.scenario import names
 from tests.integration.prometheus import free_port
+from tests.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 START_SECONDS = 30.0
 TARGETS = ("observed", "documented")
+HEAVY = {"pydantic", "aiohttp", "websockets", "structlog", "prometheus_client"}
 
 
 HANGING_RESOLVER = """
@@ -99,8 +103,7 @@ def test_help_does_not_import_what_it_does_not_need() -> None:
     """A second of imports for a page of text is a second too much."""
     code = "import sys; from alpmon.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"pydantic", "aiohttp", "websockets", "structlog", "prometheus_client"}
-    assert not heavy & set(said.stdout.split())
+    assert not HEAVY & set(said.stdout.split())
     for command in ("run", "demo", "simulate", "config"):
         assert command in said.stdout
 
@@ -245,6 +248,67 @@ def test_the_demos_help_names_every_scenario() -> None:
     said = CliRunner().invoke(main, ["demo", "--help"]).output
     listed = said.partition("Built-in scenarios:")[2].partition("Options:")[0]
     assert sorted(line.split()[0] for line in listed.splitlines() if line.strip()) == sorted(names())
+
+
+def completed(words: list[str], incomplete: str) -> list[tuple[str, str]]:
+    """What click would offer the shell: type and text of each."""
+    completion = ShellComplete(main, {}, "alpmon", "_ALPMON_COMPLETE")
+    return [(item.type, item.value) for item in completion.get_completions(words, incomplete)]
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_scenarios_are_completed_by_name_and_by_file(command: str) -> None:
+    """All that are built in, and files where none of those fits."""
+    assert completed([command, "--scenario"], "") == [("plain", name) for name in sorted(names())]
+    assert completed([command, "--scenario"], "fl") == [("plain", "flaky")]
+    assert completed([command, "--scenario"], "./my") == [("file", "./my")]
+
+
+def test_topics_are_completed_with_the_public_channels() -> None:
+    """A pair's name only its user knows; behind an option that does not hold, completion goes on."""
+    channels = ["ticker.*", "trade.*", "rates.*", "diff.*", "market_depth.*"]
+    assert completed(["check", "--topic"], "") == [("plain", topic) for topic in channels]
+    assert completed(["check", "--timeout", "soon", "http://x", "--topic"], "m") == [("plain", "market_depth.*")]
+    assert completed(["check", "--topic"], "wallet") == []
+    assert ("plain", "--scenario") in completed(["demo"], "--s")
+
+
+def test_completion_does_not_import_what_it_does_not_need() -> None:
+    """Whoever presses the key waits."""
+    code = (
+        "import sys; from click.shell_completion import ShellComplete; from alpmon.cli import main\n"
+        "asked = ShellComplete(main, {}, 'alpmon', '_ALPMON_COMPLETE')\n"
+        "assert asked.get_completions(['demo', '--scenario'], 'f')\n"
+        "assert asked.get_completions(['check', 'wss://x/ws', '--timeout', '1s', '--topic'], 't')\n"
+        "print(*sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(said.stdout.split())
+
+
+def test_bash_completes_as_the_help_says(tmp_path: Path) -> None:
+    """The line of the help, in a real bash: what pressing the key would offer."""
+    offered = {"demo --scenario fl": ["flaky"], "check --topic tr": ["trade.*"], "''": sorted(main.commands)}
+    line = next(line for line in CliRunner().invoke(main, ["--help"]).output.splitlines() if "bash_source" in line)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for typed, expected in offered.items():
+        words = ["alpmon", *typed.split()]
+        asked = [
+            line.strip(),
+            "compopt() { :; }",  # it works while bash itself completes, and not in a script
+            f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}",
+            "_alpmon_completion alpmon",
+            'printf "%s\\n" "${COMPREPLY[@]}"',
+        ]
+        done = subprocess.run(
+            [require_tool("bash"), "--norc", "-c", "\n".join(asked)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+        )
+        assert done.stdout.split() == expected, done.stderr
 
 
 def test_the_demo_says_where_to_look_and_serves_it(start: type[Running]) -> None:
