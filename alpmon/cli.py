@@ -52,7 +52,7 @@ def main() -> None:
     """Watch the connection to Alp Exchange: is a feed stale, slow, thin or deaf, and whose fault is it?"""
 
 
-@main.command()
+@main.command(short_help="Hold the connections and serve the metrics.")
 @_config
 @_listen
 def run(config_file: Path | None, listen: str | None) -> None:
@@ -70,7 +70,7 @@ def run(config_file: Path | None, listen: str | None) -> None:
     _run(service.run(config, source=source))
 
 
-@main.command()
+@main.command(short_help="Run the monitor against a simulated exchange, faults included.")
 @click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=DEMO_LISTEN, show_default=True)
 @click.option(
     "--scenario",
@@ -103,7 +103,7 @@ def demo(listen: str, scenario: str) -> None:
     _run(simulation.demo(listen, played))
 
 
-@main.command()
+@main.command(short_help="Run the simulated exchange alone, for clients to try.")
 @click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=SIMULATE_LISTEN, show_default=True)
 @click.option("--dialect", type=click.Choice(["documented", "observed"]), default="observed", show_default=True)
 @click.option(
@@ -126,7 +126,7 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     _run(simulation.simulate(Settings(dialect=Dialect(dialect), host=host, port=port, seed=seed), played))
 
 
-@main.command("check")
+@main.command("check", short_help="Try one connection, step by step, and say which step fails.")
 @click.argument("url", required=False, callback=params.websocket_url)
 @click.option(
     "--topic",
@@ -205,7 +205,7 @@ def check_connection(
     sys.exit(0 if healthy else UNHEALTHY)
 
 
-@main.command()
+@main.command(short_help="Ask a running monitor whether it lives: for health checks.")
 @click.argument("url", default=HEALTH_URL)
 def health(url: str) -> None:
     """Ask a running monitor at URL whether it lives: for a container's health check, where there is no curl.
@@ -222,7 +222,7 @@ def health(url: str) -> None:
         sys.exit(UNHEALTHY)
 
 
-@main.command()
+@main.command(short_help="Run the monitor, and write everything received to a file.")
 @click.argument("file", type=params.FILE)
 @_config
 @_listen
@@ -272,7 +272,7 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
         sys.exit(UNHEALTHY)
 
 
-@main.command()
+@main.command(short_help="Tell a recording again: what would have been alerted, and when.")
 @click.argument("file", type=params.FILE)
 @click.option("--config", "config_file", type=params.FILE, help="Judge by this file instead of the recording's own.")
 def replay(file: Path, config_file: Path | None) -> None:
@@ -311,7 +311,7 @@ def config_group() -> None:
     """Check and show configuration files."""
 
 
-@config_group.command()
+@config_group.command(short_help="Name every mistake in FILE with its line.")
 @click.argument("file", type=params.FILE)
 def check(file: Path) -> None:
     """Name every mistake in FILE with its line; exit code 2 if there is one."""

@@ -250,6 +250,16 @@ def test_the_demos_help_names_every_scenario() -> None:
     assert sorted(line.split()[0] for line in listed.splitlines() if line.strip()) == sorted(names())
 
 
+@pytest.mark.parametrize("group", [[], ["config"]])
+def test_every_command_is_summed_up_in_one_whole_line(group: list[str]) -> None:
+    """On a terminal of eighty columns nothing is cut."""
+    said = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output
+    commands = main.commands if not group else main.commands["config"].commands
+    lines = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == sorted(commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines), said
+
+
 def completed(words: list[str], incomplete: str) -> list[tuple[str, str]]:
     """What click would offer the shell: type and text of each."""
     completion = ShellComplete(main, {}, "alpmon", "_ALPMON_COMPLETE")
