@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -20,42 +19,19 @@ from alpmon.core.session import Settings, State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
 from alpmon.probe.connector import ConnectRequest
+from alpmon.probe.line import Line
 from alpmon.probe.reference import Reference, dismiss, prepare
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
-from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker, clear_session
+from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from alpmon.config import Shard, Target
-    from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.memory import Memory
-
-RESTART_SECONDS: Final = 1.0
 
 LIVE_KEYS: Final = frozenset({"topics", "freshness", "max_topics_per_connection"})
 """What can change under a session that lives; any other key of a target ends its sessions."""
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """One connection that shall be held: a topic group, and which of its replicas."""
-
-    group: int
-    replica: int
-    record: ConnectionRecord
-    tape: LineTape | None = None
-    sibling: Sibling | None = None
-    worker: Worker | None = None
-    task: asyncio.Task[None] | None = None
-    wanted: bool = True
-
-    @property
-    def topics(self) -> list[str]:
-        """What the line subscribes to, in order; not the private channels."""
-        return [topic.topic for topic in self.record.topics.values() if topic.freshness is not None]
 
 
 class Fleet:
@@ -113,7 +89,7 @@ class Fleet:
         """Begin to connect, all at once: each line's own backoff spreads what comes after."""
         self._refer()
         for line in self._lines.values():
-            self._hold(line)
+            self._start(line)
 
     async def stop(self, reason: str = SHUTDOWN) -> None:
         """Close every session with 1001; returns when all have ended."""
@@ -150,27 +126,14 @@ class Fleet:
         for key, topics in wanted.items():
             line = self._lines.get(key)
             if line is None:
-                self._hold(self._add_line(key, topics))
-            elif reconnect:
-                self._renew(line, topics, now)
-            else:
-                self._change_topics(line, topics, now)
+                self._start(self._add_line(key, topics))
+                continue
+            if reconnect:
+                line.renew()
+                dismiss(line.record)
+            self._change_topics(line, topics, now)
         if reconnect:
             self._refer()
-
-    def _renew(self, line: Line, topics: Sequence[str], now: float) -> None:
-        """The same line with another configuration: its session ends, and a new worker begins."""
-        ended = self._end(line, RELOAD)
-        fresh = Line(line.group, line.replica, line.record, line.tape, line.sibling)
-        dismiss(line.record)
-        self._set_topics(fresh, topics, now)
-        self._lines[line.group, line.replica] = fresh
-        fresh.task = asyncio.create_task(self._after(ended, fresh), name=self._name(fresh))
-
-    async def _after(self, ended: asyncio.Task[None] | None, line: Line) -> None:
-        if ended is not None:
-            await asyncio.wait([ended])
-        await self._keep(line)
 
     def _change_topics(self, line: Line, topics: Sequence[str], now: float) -> None:
         held = line.topics
@@ -211,7 +174,8 @@ class Fleet:
         record = ConnectionRecord(f"{group}-{replica}", State.CONNECTING)
         record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
         tape = None if self.record.tape is None else LineTape(self.record.tape, self.target.name, record.label)
-        line = self._lines[key] = Line(group, replica, record, tape)
+        log = self._log.bind(connection=record.label)
+        line = self._lines[key] = Line(group, replica, record, self._worker, self._rng, log, tape)
         for topic in topics:
             record.topics[topic] = self._topic(line, topic)
         self._set_private(line)
@@ -279,39 +243,14 @@ class Fleet:
 
     # Holding
 
-    def _hold(self, line: Line) -> None:
-        line.task = asyncio.create_task(self._keep(line), name=self._name(line))
+    def _start(self, line: Line) -> None:
+        line.start(f"{self.target.name} {line.record.label}")
 
-    def _name(self, line: Line) -> str:
-        return f"{self.target.name} {line.record.label}"
-
-    def _end(self, line: Line, reason: str) -> asyncio.Task[None] | None:
-        """Let a line's worker say goodbye; its task ends soon after."""
-        line.wanted = False
-        task = line.task
-        if task is None:
-            return None
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        if line.worker is None:
-            task.cancel()
-        else:
-            line.worker.stop(reason)
-        return task
-
-    async def _keep(self, line: Line) -> None:
-        """Run a worker; after a bug of ours count it, say it, and run another one."""
-        while line.wanted:
-            line.worker = self._worker(line)
-            try:
-                await line.worker.run()
-            except Exception:  # noqa: BLE001 - whatever it was, the other connections live on
-                self._log_of(line).exception("worker died of a bug and will be restarted")
-                line.record.worker_restarts += 1
-                clear_session(line.record, time.monotonic())
-                if line.sibling is not None:
-                    line.sibling.lost(time.monotonic())
-                await asyncio.sleep(RESTART_SECONDS)
+    def _end(self, line: Line, reason: str) -> None:
+        task = line.end(reason)
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     def _worker(self, line: Line) -> Worker:
         target = self.target
@@ -322,16 +261,13 @@ class Fleet:
             request_of(target),
             settings_of(target),
             Backoff(target.reconnect.initial, target.reconnect.max, target.reconnect.factor, self._rng),
-            self._log_of(line),
+            line.log,
             token=token_source(target.auth, self._rng) if self._authenticates(line) else None,
             overflow=lambda topics, limit: self._spill(line, topics, limit),
             attempted=lambda: self._was_attempted((line.group, line.replica)),
             sibling=line.sibling,
             tape=line.tape,
         )
-
-    def _log_of(self, line: Line) -> FilteringBoundLogger:
-        return self._log.bind(connection=line.record.label)  # type: ignore[no-any-return]
 
     def _was_attempted(self, key: tuple[int, int]) -> None:
         self._unattempted.discard(key)
@@ -353,7 +289,7 @@ class Fleet:
         """Move topics that one connection had no room for to connections of their own."""
         self._learnt_limit = limit
         for group_topics in plan(topics, limit):
-            self._hold(self._add_line((self._group_of_spilled(group_topics), line.replica), group_topics))
+            self._start(self._add_line((self._group_of_spilled(group_topics), line.replica), group_topics))
 
     def _group_of_spilled(self, topics: tuple[str, ...]) -> int:
         """The same topics spilled by a sibling get the same group, so that replicas stay comparable."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.frames import Opcode
 
 from alpmon.config import parse
@@ -302,6 +303,27 @@ async def test_ten_quiet_minutes_pass_without_a_disconnect_of_our_making(
         assert scrape.value("alpmon_pings_total", kind=kind) >= 30
         assert scrape.value("alpmon_disconnects_total") == 0
         assert len(exchange.ledger.attempts) == 1
+
+
+async def test_a_bug_that_every_session_meets_does_not_hammer(
+    start_exchange: StartExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each restart waits longer, as a reconnect would, but by no configuration; every session that ended is counted."""
+    exchange = await start_exchange()
+    config = configuration(target(exchange.url, ["trade.*"]))
+    with capture_logs() as logs:
+        async with Service(parse(config, "test.yaml", {}), Random(7)) as service:
+            record = service.monitor.targets[TARGET].connections["0-0"]
+            monkeypatch.setattr(record, "ack", None)
+            await until(lambda: record.worker_restarts == 4)
+            assert (record.state, record.up) == ("backoff", False)
+            assert record.retry_at_wall > time.time()
+        assert record.state == "stopped"
+    backoff = Backoff(1.0, 60.0, 2.0, Random(7))
+    waited = [log["seconds"] for log in logs if log["event"] == "worker died of a bug and will be restarted"]
+    assert waited == [round(backoff.next_delay(), 3) for _ in range(4)]
+    assert record.disconnects == {("client", "1006", "protocol_error"): 4}
+    assert len(exchange.ledger.connections) == 4
 
 
 @pytest.mark.parametrize("dialect", [Dialect.DOCUMENTED, Dialect.OBSERVED])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from alpmon.config import parse
-from alpmon.exchange.faults import Mute
+from alpmon.exchange.faults import HalfOpen, Mute
 from alpmon.service import Service
 from tests.integration.harness import TARGET, Monitored, configuration, monitoring, target, until
 
@@ -132,6 +132,27 @@ async def test_another_url_ends_the_session_and_the_counters_go_on(start_exchang
         assert scrape.value("alpmon_disconnects_total", initiator="client", reason="reload") == 1
         assert scrape.value("alpmon_messages_total", topic="trade.*") == 5
         await until(lambda: exchange.ledger.connections[0].close is not None)
+
+
+async def test_reloads_in_the_time_that_a_session_takes_to_end_begin_one_session(
+    start_exchange: StartExchange,
+) -> None:
+    """The peer does not answer our close: the second change comes while the session of the first still ends."""
+    exchange = await start_exchange()
+    plain = target(exchange.url, ["trade.*"])
+    first, second = ({**plain, "tls": {"server_name": name}} for name in ("first", "second"))
+    async with reloadable(plain) as monitored:
+        await monitored.until_live()
+        exchange.faults.add(HalfOpen(connections="first"))
+        await monitored.reload(first)
+        await monitored.reload(second)
+        await until(lambda: monitored.connection().disconnects.total() == 1)
+        await until(lambda: len(exchange.ledger.connections) == 2)
+        await monitored.until_live()
+        record, present = monitored.connection(), exchange.ledger.connections[1]
+        assert (record.up, record.client_id, record.state) == (True, present.client_id, "live")
+        assert list(record.disconnects.elements()) == [("client", "1006", "reload")]
+        assert len(exchange.ledger.attempts) == 2
 
 
 async def test_another_threshold_is_in_force_at_once(start_exchange: StartExchange) -> None:
