@@ -287,6 +287,8 @@ class Fleet:
 
     def _spill(self, line: Line, topics: Sequence[str], limit: int) -> None:
         """Move topics that one connection had no room for to connections of their own."""
+        if self._stopping or not line.is_wanted:
+            return
         self._learnt_limit = limit
         for group_topics in plan(topics, limit):
             self._start(self._add_line((self._group_of_spilled(group_topics), line.replica), group_topics))

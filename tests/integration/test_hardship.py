@@ -326,6 +326,30 @@ async def test_a_bug_that_every_session_meets_does_not_hammer(
     assert len(exchange.ledger.connections) == 4
 
 
+async def test_no_connection_begins_once_the_monitor_stops() -> None:
+    """That the server has no room for a topic comes as an answer to what was asked before the goodbye."""
+    asked = asyncio.Event()
+
+    async def refuse_late(reader: StreamReader, writer: StreamWriter, response: bytes) -> None:
+        writer.write(response + frame(Opcode.TEXT, b'["welcome",1790139140,20000,30000,"c1"]'))
+        await reader.readexactly(2 + 4 + len('["subscribe","trade.*"]'))
+        writer.write(frame(Opcode.TEXT, b'["subscribe",1790139140,"trade.*"]'))
+        await reader.readexactly(2 + 4 + len('["subscribe","ticker.*"]'))
+        asked.set()
+        assert await reader.readexactly(1) == frame(Opcode.CLOSE)[:1]
+        writer.write(frame(Opcode.TEXT, b'["error",1790139141,"Too many topics","subscribe"]'))
+        await reader.read()
+
+    topics, options = ["trade.*", "ticker.*"], {"max_frame_bytes": 32, "rtt_interval": "0s"}
+    async with raw_server(refuse_late) as port:
+        async with monitoring(target(f"ws://127.0.0.1:{port}", topics, **options)) as monitored:
+            connections = monitored.service.monitor.targets[TARGET].connections
+            await asked.wait()
+        assert connections["0-0"].error_frames["too_many_topics"] == 1
+        assert list(connections) == ["0-0"]
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith(TARGET)]
+
+
 @pytest.mark.parametrize("dialect", [Dialect.DOCUMENTED, Dialect.OBSERVED])
 async def test_thirty_round_trips_among_traffic_pass_without_a_disconnect_of_our_making(
     start_exchange: StartExchange, dialect: Dialect
