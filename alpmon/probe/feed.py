@@ -38,10 +38,6 @@ if TYPE_CHECKING:
     from alpmon.core.numeric import Event
 
 MAX_SYMBOL_CHARACTERS: Final = 41
-MAX_DROPPED_REMEMBERED: Final = 10_000
-"""How many symbols beyond the cap are told apart; a peer that invents more is not worth the memory."""
-
-
 _MAX_LAG_SECONDS: Final = 86_400.0
 """More is a stamp that means nothing, and must not drown the sum of all others."""
 _EXEMPLAR_EVERY_SECONDS: Final = 1.0
@@ -320,9 +316,9 @@ class Feed:
             return True
         if is_symbol(symbol) and len(target.symbols) < target.max_symbols:
             target.symbols.add(symbol)
+            target.symbols_dropped.discard(symbol)
             return True
-        if len(target.symbols_dropped) < MAX_DROPPED_REMEMBERED:
-            target.symbols_dropped.add(symbol[:MAX_SYMBOL_CHARACTERS])
+        target.drop_symbol(symbol[:MAX_SYMBOL_CHARACTERS])
         return False
 
     def _symbol(self, channel: Channel, symbol: str) -> SymbolRecord:

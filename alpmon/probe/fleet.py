@@ -132,6 +132,7 @@ class Fleet:
                 line.renew()
                 dismiss(line.record)
             self._change_topics(line, topics, now)
+        self.record.release_symbols()
         if reconnect:
             self._refer()
 
@@ -147,8 +148,7 @@ class Fleet:
     def _set_topics(self, line: Line, topics: Sequence[str], now: float) -> None:
         """Make the record hold these topics, those that stay with all that is known of them."""
         held = line.record.topics
-        for topic in [topic for topic in line.topics if topic not in topics]:
-            del held[topic]
+        line.record.drop_topics([topic for topic in line.topics if topic not in topics])
         for topic in topics:
             record = held.get(topic)
             if record is None:

@@ -408,8 +408,7 @@ class Intake:
         self.session.forget(overflow.topics)
         if self._sibling is not None:
             self._sibling.left(overflow.topics, now)
-        for topic in overflow.topics:
-            del self._record.topics[topic]
+        self._record.drop_topics(overflow.topics)
         self.feed.forget_routes()
         self._overflow(overflow.topics, overflow.limit)
 

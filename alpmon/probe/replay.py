@@ -278,8 +278,7 @@ class Replay:
                 if line.sibling is not None:
                     line.sibling.left(entry.topics, entry.now)
                 outputs = line.session.remove(entry.topics, entry.now)
-                for topic in entry.topics:
-                    line.record.topics.pop(topic, None)
+                line.record.drop_topics(topic for topic in entry.topics if topic in line.record.topics)
             case _:
                 outputs = line.session.reauthenticate(entry.now)
         if entry.topics:

@@ -100,8 +100,7 @@ class ReplayedLine:
     def begin(self, config: Target, held: Held) -> None:
         """A worker begins: the first, or one after a bug or a reload."""
         topics = self.record.topics
-        for topic in [topic for topic, _ in self.judged() if topic not in held.topics]:
-            del topics[topic]
+        self.record.drop_topics([topic for topic, _ in self.judged() if topic not in held.topics])
         for channel in PRIVATE_CHANNELS:
             if held.account:
                 topics.setdefault(channel, TopicRecord(channel, None))

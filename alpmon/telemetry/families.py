@@ -113,7 +113,7 @@ OF_TARGET: Final[tuple[Family[TargetRecord], ...]] = (
         Kind.COUNTER,
         ("target",),
         "Total number of distinct symbols beyond max_symbols, which are counted as 'other'.",
-        lambda target: [((), len(target.symbols_dropped))],
+        lambda target: [((), target.symbols_dropped_total)],
     ),
     Family(
         "alpmon_reference_checks_total",

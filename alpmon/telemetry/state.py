@@ -22,6 +22,8 @@ from alpmon.telemetry.rates import RateMeter
 from alpmon.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from alpmon.core.freshness import TopicFreshness
     from alpmon.core.latest import Latest
     from alpmon.core.reference import Watch
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from alpmon.telemetry.tape import Tape
 
 OTHER_SYMBOL: Final = "other"
+MAX_DROPPED_REMEMBERED: Final = 10_000
+"""How many symbols beyond the cap are told apart; a peer that invents more is not worth the memory."""
 
 
 class PingKind(StrEnum):
@@ -295,6 +299,13 @@ class ConnectionRecord:
         """From the welcome until the close."""
         return self.established_wall > 0.0
 
+    def drop_topics(self, names: Iterable[str]) -> None:
+        """These topics are carried no more; with a wildcard go the pairs that it told apart."""
+        for name in names:
+            del self.topics[name]
+        for channel, symbol in [key for key in self.symbols if f"{key[0]}.*" not in self.topics]:
+            del self.symbols[channel, symbol]
+
 
 @dataclass(slots=True)
 class TargetRecord:
@@ -307,13 +318,28 @@ class TargetRecord:
     symbols: set[str] = field(default_factory=set)
     """The pairs that have series of their own, at most `max_symbols`."""
     symbols_dropped: set[str] = field(default_factory=set)
-    """The pairs that came after and are counted as `other`, as far as they are told apart."""
+    """The pairs that came after and are counted as `other` now, as far as they are told apart."""
+    symbols_dropped_total: int = 0
+    """How many became that; one that does so twice, because topics changed in between, counts twice."""
     clock: Clock = field(default_factory=Clock)
     """The server's, as all connections together tell it."""
     reference_checks: int = 0
     reference_failures: int = 0
     tape: Tape | None = None
     """Where everything received is written, if somebody records."""
+
+    def drop_symbol(self, symbol: str) -> None:
+        """Count a pair as `other`."""
+        if symbol not in self.symbols_dropped and len(self.symbols_dropped) < MAX_DROPPED_REMEMBERED:
+            self.symbols_dropped.add(symbol)
+            self.symbols_dropped_total += 1
+
+    def release_symbols(self) -> None:
+        """Topics or connections went: leave to others the room of the pairs that nobody tells apart any more."""
+        used = {symbol for record in self.connections.values() for _, symbol in record.symbols}
+        self.symbols &= used
+        if OTHER_SYMBOL not in used:
+            self.symbols_dropped.clear()
 
 
 @dataclass(slots=True)

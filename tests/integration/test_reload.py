@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from alpmon.config import parse
-from alpmon.exchange.faults import HalfOpen, Mute
+from alpmon.exchange.faults import HalfOpen, Mute, Payload
 from alpmon.service import Service
 from tests.integration.harness import TARGET, Monitored, configuration, monitoring, target, until
 
@@ -38,10 +38,10 @@ class Reloadable(Monitored):
 
 
 @asynccontextmanager
-async def reloadable(*targets: dict[str, Any]) -> AsyncIterator[Reloadable]:
+async def reloadable(*targets: dict[str, Any], **more: Any) -> AsyncIterator[Reloadable]:
     """A monitor of these targets."""
     holder: list[Reloadable] = []
-    config = parse(configuration(*targets), "test.yaml", {})
+    config = parse(configuration(*targets, **more), "test.yaml", {})
     service = Service(config, source=lambda: parse(holder[0].text, "test.yaml", {}))
     async with aiohttp.ClientSession() as http:
         holder.append(Reloadable(service, http))
@@ -69,6 +69,33 @@ async def test_topics_change_on_the_live_connection(start_exchange: StartExchang
         assert len(exchange.ledger.attempts) == 1
         assert exchange.ledger.connections[0].close is None
         assert scrape.value("alpmon_config_last_reload_successful") == 1
+
+
+async def test_the_series_of_a_wildcards_pairs_go_with_it_and_leave_their_room_to_others(
+    start_exchange: StartExchange,
+) -> None:
+    """What was counted as `other` stays counted: counters never go back."""
+    exchange = await start_exchange()
+    options = {"limits": {"max_symbols": 2}}
+    both, one = (target(exchange.url, topics) for topics in (["trade.*", "ticker.*"], ["ticker.*"]))
+    row = '"1","1","1","1","1","1","1","1"'
+    async with reloadable(both, **options) as monitored:
+        await monitored.until_live()
+        for symbol in ("A_B", "C_D", "E_F", "G_H"):
+            exchange.send(Payload(text=f'["t",1790139142,1,"{symbol}","1","1","buy"]'))
+        exchange.send(Payload(text=f'["tk",1790139142,["A_B",{row}]]'))
+        await until(lambda: monitored.connection().data_frames == 5)
+        assert len((await monitored.scrape()).values("alpmon_symbol_messages_total", channel="trade")) == 3
+        await monitored.reload(one, **options)
+        exchange.send(Payload(text=f'["tk",1790139143,["E_F",{row}],["G_H",{row}]]'))
+        await until(lambda: monitored.connection().data_frames == 6)
+        scrape = await monitored.scrape()
+        for name in ("alpmon_symbol_messages_total", "alpmon_symbol_last_message_timestamp_seconds"):
+            assert not scrape.values(name, channel="trade"), name
+        symbols = scrape.values("alpmon_symbol_messages_total", target=TARGET, connection="0-0", channel="ticker")
+        assert symbols == {(("symbol", "A_B"),): 1, (("symbol", "E_F"),): 1, (("symbol", "other"),): 1}
+        assert scrape.value("alpmon_symbols_dropped_total") == 3, "E_F and G_H, and G_H again"
+        assert "1 symbol counted as other" in (await monitored.get("/"))[1]
 
 
 async def test_a_mistake_changes_nothing_and_all_of_them_are_named(start_exchange: StartExchange) -> None:

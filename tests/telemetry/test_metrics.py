@@ -217,7 +217,8 @@ def test_the_certificate_and_dropped_symbols_are_the_targets(record: ConnectionR
     """Read from the target, shown at each of its connections and at the target alone."""
     monitor = fresh_monitor(record)
     monitor.targets["alp"].connections["0-0"].certificate_not_after_wall = 1_800_000_000.0
-    monitor.targets["alp"].symbols_dropped.update({"A_B", "C_D"})
+    for symbol in ("A_B", "C_D", "A_B"):
+        monitor.targets["alp"].drop_symbol(symbol)
     scraper = Scraper(monitor)
     assert scraper.value("alpmon_tls_certificate_not_after_timestamp_seconds", connection="0-0") == 1_800_000_000.0
     assert scraper.value("alpmon_symbols_dropped_total", target="alp") == 2
