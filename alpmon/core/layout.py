@@ -1,13 +1,14 @@
 """Topics to topic groups (one connection each), groups to request frames, groups to shards.
 
-Everything here is a pure function of the configuration, so every shard computes the same plan alone, and a restart
-gives each topic the connection it had.
+A plan is a pure function of the configuration, so every shard computes the same one alone, and a restart gives each
+topic the connection it had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import count
 from typing import Final, TypeAlias
 
 from alpmon.core.protocol import Operation, request
@@ -33,15 +34,45 @@ def plan(topics: Iterable[str], max_topics: int) -> list[Group]:
         topics: topics in the configuration's order.
         max_topics: most topics of a group, at least 1.
     """
+    return list(rearrange({}, topics, max_topics).values())
+
+
+def rearrange(
+    held: Mapping[int, Group],
+    topics: Iterable[str],
+    max_topics: int,
+    *,
+    room: int | None = None,
+    numbers: Iterable[int] | None = None,
+) -> dict[int, Group]:
+    """Distribute other topics with the fewest moves: what is held stays, gaps are filled, only then groups are added.
+
+    Args:
+        held: the present groups by number; a topic is in one of them at most.
+        topics: what shall be held instead, in the configuration's order.
+        max_topics: most topics of a group, at least 1; one that holds more keeps its first.
+        room: a group of so many topics takes no more; `max_topics` if None.
+        numbers: those of groups that are added, where not in use; the lowest ones if None.
+
+    Returns:
+        The groups by number; one that nothing is left of is gone.
+    """
     if max_topics < 1:
         raise ValueError(f"a group holds at least one topic, not {max_topics}")
-    groups: list[dict[str, None]] = []
-    for topic in dict.fromkeys(topics):
-        home = next((g for g in groups if len(g) < max_topics and not _conflicts(topic, g)), None)
+    wanted = dict.fromkeys(topics)
+    kept = {n: [topic for topic in held[n] if topic in wanted][:max_topics] for n in sorted(held)}
+    groups = {n: dict.fromkeys(group) for n, group in kept.items() if group}
+    placed = {topic for group in groups.values() for topic in group}
+    free = iter(count() if numbers is None else numbers)
+    most = max_topics if room is None else room
+    for topic in wanted:
+        if topic in placed:
+            continue
+        home = next((g for g in groups.values() if len(g) < most and not _conflicts(topic, g)), None)
         if home is None:
-            groups.append(home := {})
+            home = groups[next(n for n in free if n not in groups)] = {}
         home[topic] = None
-    return [tuple(group) for group in groups]
+    return {n: tuple(group) for n, group in groups.items()}
 
 
 def _conflicts(topic: str, group: Iterable[str]) -> bool:
@@ -51,23 +82,6 @@ def _conflicts(topic: str, group: Iterable[str]) -> bool:
     if topic == wildcard:
         return any(other.partition(".")[0] == channel for other in group)
     return wildcard in group
-
-
-def spill(groups: Sequence[Group], group: int, overflow: Iterable[str], limit: int) -> list[Group]:
-    """Apply a limit learnt from the server: one group loses its overflow to fresh groups at the end.
-
-    All other groups keep their number and their topics, so their connections live on. The fresh groups follow the
-    wildcard rule among themselves; no other shard knows of them, so they belong to whoever learnt the limit.
-
-    Args:
-        groups: the present plan.
-        group: number of the group that was too large.
-        overflow: topics that the server would not take; any that are not in the group are ignored.
-        limit: most topics of a fresh group, at least 1.
-    """
-    leaving = dict.fromkeys(topic for topic in overflow if topic in groups[group])
-    kept = tuple(topic for topic in groups[group] if topic not in leaving)
-    return [*groups[:group], kept, *groups[group + 1 :], *plan(leaving, limit)]
 
 
 def frames(operation: Operation, topics: Sequence[str], max_frame_bytes: int) -> list[tuple[bytes, Group]]:

@@ -13,7 +13,7 @@ import structlog
 from alpmon.background import in_background
 from alpmon.core.backoff import Backoff
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.layout import mine, plan
+from alpmon.core.placement import Placement
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import Settings, State
 from alpmon.core.subscriptions import RequestOp
@@ -57,7 +57,6 @@ class Fleet:
     ) -> None:
         self.target = target
         self.record = record
-        self._shard = shard
         self._rng = rng
         self._attempted = attempted
         self._memory = memory
@@ -65,8 +64,9 @@ class Fleet:
         self._lines: dict[tuple[int, int], Line] = {}
         self._unattempted: set[tuple[int, int]] = set()
         self._groups: dict[int, Group] = {}
-        self._spilled: dict[tuple[str, ...], int] = {}
-        self._learnt_limit: int | None = None
+        is_alone = shard.count * shard.replicas == 1
+        self._placement = Placement(target.name, shard.part, shard.count, is_alone=is_alone)
+        self._placement.arrange(target.topics, target.max_topics_per_connection)
         self._ending: set[asyncio.Task[None]] = set()
         self._reference: asyncio.Task[None] | None = None
         self._stopping = False
@@ -118,23 +118,31 @@ class Fleet:
         reconnect = any(
             getattr(before, key) != getattr(target, key) for key in type(target).model_fields if key not in LIVE_KEYS
         )
-        wanted = self._wanted()
+        if before.url != target.url:
+            self._placement.forget_limit()
         if before.redundancy != target.redundancy:
             self._regroup()
+        self._placement.arrange(target.topics, target.max_topics_per_connection)
+        for line in self._lines.values():
+            if reconnect or line.is_private is not self._authenticates(line):
+                line.renew()
+                dismiss(line.record)
+        self._hold(now)
+        if reconnect:
+            self._refer()
+
+    def _hold(self, now: float) -> None:
+        """Let lines and topics come and go until they are what is wanted."""
+        wanted = self._wanted()
         for key in [key for key in self._lines if key not in wanted]:
             self._remove_line(key, now)
         for key, topics in wanted.items():
             line = self._lines.get(key)
             if line is None:
                 self._start(self._add_line(key, topics))
-                continue
-            if reconnect:
-                line.renew()
-                dismiss(line.record)
-            self._change_topics(line, topics, now)
+            else:
+                self._change_topics(line, topics, now)
         self.record.release_symbols()
-        if reconnect:
-            self._refer()
 
     def _change_topics(self, line: Line, topics: Sequence[str], now: float) -> None:
         held = line.topics
@@ -161,13 +169,8 @@ class Fleet:
 
     def _wanted(self) -> dict[tuple[int, int], Sequence[str]]:
         """The lines that the configuration asks of this shard, and their topics."""
-        target, shard = self.target, self._shard
-        limit = target.max_topics_per_connection
-        if self._learnt_limit is not None and self._lines:
-            limit = min(limit, self._learnt_limit)
-        groups = plan(target.topics, limit)
-        held = mine(target.name, groups, shard.part, shard.count)
-        return {(group, replica): topics for group, topics in held.items() for replica in range(target.redundancy)}
+        groups, replicas = self._placement.groups, range(self.target.redundancy)
+        return {(group, replica): topics for group, topics in groups.items() for replica in replicas}
 
     def _add_line(self, key: tuple[int, int], topics: Iterable[str]) -> Line:
         group, replica = key
@@ -238,8 +241,8 @@ class Fleet:
                 line.record.topics.pop(channel, None)
 
     def _authenticates(self, line: Line) -> bool:
-        """The private channels come over the first group only: once a replica is enough."""
-        return line.group == 0 and self.target.auth.enabled
+        """The private channels come over one group only: once a replica is enough."""
+        return line.group == self._placement.carrier and self.target.auth.enabled
 
     # Holding
 
@@ -286,17 +289,10 @@ class Fleet:
     # A limit learnt from the server
 
     def _spill(self, line: Line, topics: Sequence[str], limit: int) -> None:
-        """Move topics that one connection had no room for to connections of their own."""
-        if self._stopping or not line.is_wanted:
-            return
-        self._learnt_limit = limit
-        for group_topics in plan(topics, limit):
-            self._start(self._add_line((self._group_of_spilled(group_topics), line.replica), group_topics))
-
-    def _group_of_spilled(self, topics: tuple[str, ...]) -> int:
-        """The same topics spilled by a sibling get the same group, so that replicas stay comparable."""
-        planned = len(plan(self.target.topics, self.target.max_topics_per_connection))
-        return self._spilled.setdefault(topics, planned + len(self._spilled))
+        """Move topics that one connection had no room for; a replica of it would find no more of it."""
+        if line.is_wanted and not self._stopping:
+            self._placement.spill(line.group, topics, limit)
+            self._hold(time.monotonic())
 
 
 def rule_of(target: Target, topic: str) -> Rule:

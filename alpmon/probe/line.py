@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import Backoff, deserves_reset
+from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
 from alpmon.probe.worker import RELOAD
 
@@ -71,6 +72,11 @@ class Line:
     def topics(self) -> list[str]:
         """What the line subscribes to, in order; not the private channels."""
         return [topic.topic for topic in self.record.topics.values() if topic.freshness is not None]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the present worker, or the last one, carries the private channels."""
+        return any(channel in self.record.topics for channel in PRIVATE_CHANNELS)
 
     def start(self, name: str) -> None:
         """Begin to connect, in a task of this name."""

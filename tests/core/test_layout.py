@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core.layout import frames, mine, owner, plan, spill
+from alpmon.core.layout import frames, mine, owner, plan, rearrange
 from alpmon.core.protocol import Operation
 
 PAIRS = [f"P{n}_USDT" for n in range(12)]
@@ -82,30 +82,65 @@ class TestPlan:
         assert all(new[: len(old)] == old for old, new in zip(before, after, strict=False))
 
 
-class TestSpill:
-    def test_overflow_goes_to_fresh_groups_at_the_end(self) -> None:
-        """Others keep number and topics, even where they have room."""
-        groups = [("a.1", "a.2", "a.3", "a.4"), ("b.1",)]
-        assert spill(groups, 0, ["a.2", "a.3", "a.4"], 2) == [("a.1",), ("b.1",), ("a.2", "a.3"), ("a.4",)]
+class TestRearrange:
+    def test_a_topic_that_goes_moves_no_other_and_leaves_room_for_a_new_one(self) -> None:
+        """Where a plan made afresh would move one topic of every group."""
+        held = {0: ("diff.A_B", "diff.C_D"), 1: ("diff.E_F", "diff.G_H"), 2: ("diff.I_J",)}
+        without = ["diff.C_D", "diff.E_F", "diff.G_H", "diff.I_J"]
+        assert rearrange(held, without, 2) == {**held, 0: ("diff.C_D",)}
+        assert rearrange(held, [*without, "diff.K_L"], 2) == {**held, 0: ("diff.C_D", "diff.K_L")}
 
-    def test_overflow_of_another_group_is_ignored(self) -> None:
-        """A late report about topics that have gone elsewhere moves nothing."""
-        assert spill([("a.1",), ("b.1",)], 0, ["b.1"], 1) == [("a.1",), ("b.1",)]
+    def test_a_group_that_nothing_is_left_of_is_gone_and_its_number_is_free(self) -> None:
+        """For the next group that is needed, not before the gaps of the others are filled."""
+        held = {0: ("diff.A_B",), 1: ("diff.C_D",)}
+        assert rearrange(held, ["diff.C_D"], 1) == {1: ("diff.C_D",)}
+        assert rearrange(held, ["diff.C_D", "diff.E_F"], 1) == {1: ("diff.C_D",), 0: ("diff.E_F",)}
+        assert rearrange(held, ["diff.C_D", "diff.E_F"], 2) == {1: ("diff.C_D", "diff.E_F")}
 
-    @given(topic_lists.filter(bool), budgets, budgets, st.data())
-    def test_spilling_keeps_every_topic_once_and_leaves_the_rest(
-        self, topics: list[str], budget: int, limit: int, data: st.DataObject
+    def test_a_wildcard_fills_no_gap_beside_its_members(self) -> None:
+        """It comes with the member that goes, but only where no other one stays."""
+        held = {0: ("trade.A_B", "trade.C_D")}
+        assert rearrange(held, ["trade.C_D", "trade.*"], 2) == {0: ("trade.C_D",), 1: ("trade.*",)}
+
+    def test_a_smaller_limit_moves_what_is_over_it(self) -> None:
+        """And a larger one nothing."""
+        held = {0: ("diff.A_B", "diff.C_D", "diff.E_F")}
+        assert rearrange(held, held[0], 2) == {0: ("diff.A_B", "diff.C_D"), 1: ("diff.E_F",)}
+        assert rearrange({0: ("diff.A_B",), 1: ("diff.C_D",)}, ["diff.A_B", "diff.C_D"], 2) == {
+            0: ("diff.A_B",),
+            1: ("diff.C_D",),
+        }
+
+    def test_a_group_without_room_keeps_what_it_has(self) -> None:
+        """A limit learnt from the server says where new topics cannot go, and throws out none."""
+        held = {0: ("diff.A_B", "diff.C_D")}
+        assert rearrange(held, ["diff.A_B", "diff.C_D", "diff.E_F"], 9, room=1) == {**held, 1: ("diff.E_F",)}
+
+    def test_added_groups_get_the_numbers_given(self) -> None:
+        """Those in use are passed over."""
+        held = {5: ("diff.A_B",)}
+        topics = ["diff.A_B", "diff.C_D", "diff.E_F"]
+        assert set(rearrange(held, topics, 1, numbers=[5, 7, 9, 11])) == {5, 7, 9}
+
+    @given(topic_lists, topic_lists, budgets, budgets, budgets)
+    def test_every_topic_once_and_none_moved_without_need(
+        self, before: list[str], after: list[str], budget: int, later: int, room: int
     ) -> None:
-        """The plan's own properties survive, and the untouched groups are untouched."""
-        groups = plan(topics, budget)
-        group = data.draw(st.integers(0, len(groups) - 1))
-        overflow = data.draw(st.lists(st.sampled_from(groups[group]), unique=True))
-        spilt = spill(groups, group, overflow, limit)
-        assert sorted(topic for g in spilt for topic in g) == sorted(topics)
-        assert not any(map(breaks_wildcard_rule, spilt))
-        assert all(1 <= len(fresh) <= limit for fresh in spilt[len(groups) :])
-        assert all(spilt[n] == old for n, old in enumerate(groups) if n != group)
-        assert set(spilt[group]) == set(groups[group]) - set(overflow)
+        """From any groups to any others: the plan's own properties hold, and each move has its reason."""
+        held = dict(enumerate(plan(before, budget)))
+        groups = rearrange(held, after, later, room=min(room, later))
+        assert sorted(topic for group in groups.values() for topic in group) == sorted(after)
+        assert all(1 <= len(group) <= later for group in groups.values())
+        assert not any(map(breaks_wildcard_rule, groups.values()))
+        kept = {n: [topic for topic in group if topic in after][:later] for n, group in held.items()}
+        for number, topics in kept.items():
+            assert groups.get(number, ())[: len(topics)] == tuple(topics)
+
+    @given(topic_lists, budgets)
+    def test_the_same_configuration_again_changes_nothing(self, topics: list[str], budget: int) -> None:
+        """A reload of anything else leaves the topics alone."""
+        held = dict(enumerate(plan(topics, budget)))
+        assert rearrange(held, topics, budget) == held
 
 
 class TestFrames:

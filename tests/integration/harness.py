@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ import aiohttp
 from prometheus_client.openmetrics import parser as openmetrics
 
 from alpmon.config import parse
+from alpmon.exchange.pairs import SYMBOLS
 from alpmon.service import Service
 from tests.waiting import eventually
 
@@ -86,6 +88,12 @@ def target(url: str, topics: list[str], **more: Any) -> dict[str, Any]:
     """One target that retries fast, because tests do not wait."""
     reconnect = {"initial": "50ms", "max": "200ms"}
     return {"name": TARGET, "url": url, "topics": topics, "reconnect": reconnect, **more}
+
+
+def many_topics(count: int) -> list[str]:
+    """Different valid topics of the simulated exchange."""
+    made = (f"{channel}.{symbol}" for channel in ("market_depth", "trade", "diff") for symbol in sorted(SYMBOLS))
+    return list(itertools.islice(made, count))
 
 
 @asynccontextmanager

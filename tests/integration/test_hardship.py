@@ -17,10 +17,9 @@ from alpmon.core.backoff import Backoff
 from alpmon.core.protocol import Dialect
 from alpmon.core.session import Session
 from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload, RefuseUpgrades
-from alpmon.exchange.pairs import SYMBOLS
 from alpmon.service import Service
 from tests.core.bad_frames import BAD_FRAMES
-from tests.integration.harness import TARGET, configuration, monitoring, target, until
+from tests.integration.harness import TARGET, configuration, many_topics, monitoring, target, until
 from tests.probe.probe_peers import frame, raw_server, silent_server
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
     from tests.conftest import StartExchange
 
 FAST_PINGS = {"ping_interval_seconds": 0.4, "ping_timeout_seconds": 0.6}
-
-
-def many_topics(count: int) -> list[str]:
-    """Different valid topics of the simulated exchange."""
-    made = (f"{channel}.{symbol}" for channel in ("market_depth", "trade", "diff") for symbol in sorted(SYMBOLS))
-    return list(itertools.islice(made, count))
 
 
 async def test_45_topics_take_three_connections_and_no_frame_is_too_long(start_exchange: StartExchange) -> None:
@@ -72,6 +65,21 @@ async def test_a_topic_limit_is_learnt_and_the_overflow_moves_to_another_connect
         live = scrape.values("alpmon_topic_state", alpmon_topic_state="live")
         assert len(live) == 45
         assert set(live.values()) == {1.0}
+
+
+async def test_a_limit_that_one_of_two_replicas_meets_is_kept_to_by_both(start_exchange: StartExchange) -> None:
+    """They carry the same topics before and after."""
+    exchange = await start_exchange()
+    topics, options = many_topics(25), {"max_topics_per_connection": 100, "redundancy": 2}
+    async with monitoring(target(exchange.url, topics, **options)) as monitored:
+        await until(lambda: sorted(len(session.topics) for session in exchange.sessions) == [5, 5, 20, 20])
+        labels = ["0-0", "0-1", "1-0", "1-1"]
+        assert sorted(monitored.service.monitor.targets[TARGET].connections) == labels
+        for label in labels:
+            await monitored.until_live(label)
+        held = [set(monitored.connection(label).topics) for label in labels]
+        assert held[0] == held[1] == set(topics[:20])
+        assert held[2] == held[3] == set(topics[20:])
 
 
 async def test_bad_frames_are_counted_and_the_session_lives(start_exchange: StartExchange) -> None:

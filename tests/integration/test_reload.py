@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from alpmon.config import parse
+from alpmon.core.layout import owner
 from alpmon.exchange.faults import HalfOpen, Mute, Payload
 from alpmon.service import Service
-from tests.integration.harness import TARGET, Monitored, configuration, monitoring, target, until
+from tests.integration.harness import TARGET, Monitored, configuration, many_topics, monitoring, target, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
+    from alpmon.config import Config
+    from alpmon.exchange.ledger import ConnectionEntry
     from tests.conftest import StartExchange
 
 
@@ -96,6 +100,89 @@ async def test_the_series_of_a_wildcards_pairs_go_with_it_and_leave_their_room_t
         assert symbols == {(("symbol", "A_B"),): 1, (("symbol", "E_F"),): 1, (("symbol", "other"),): 1}
         assert scrape.value("alpmon_symbols_dropped_total") == 3, "E_F and G_H, and G_H again"
         assert "1 symbol counted as other" in (await monitored.get("/"))[1]
+
+
+def asked(entry: ConnectionEntry, since: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+    """What a connection requested of the exchange, but for its first frames."""
+    return [(request.operation, request.topics) for request in entry.requests[since:]]
+
+
+async def test_a_topic_that_goes_moves_no_other_and_leaves_its_place_to_a_new_one(
+    start_exchange: StartExchange,
+) -> None:
+    """The first of sixty on three connections: the other two hear nothing of it."""
+    exchange = await start_exchange()
+    topics = many_topics(60)
+    async with reloadable(target(exchange.url, topics)) as monitored:
+        for label in ("0-0", "1-0", "2-0"):
+            await monitored.until_live(label)
+        entries = {frozenset(session.topics): session.entry for session in exchange.sessions}
+        before = {entry.number: len(entry.requests) for entry in entries.values()}
+        await monitored.reload(target(exchange.url, [*topics[1:], "ticker.*"]))
+        await until(lambda: any("ticker.*" in session.topics for session in exchange.sessions))
+        await monitored.until_live()
+        new = {held: asked(entry, before[entry.number]) for held, entry in entries.items()}
+        assert new.pop(frozenset(topics[:20])) == [("unsubscribe", (topics[0],)), ("subscribe", ("ticker.*",))]
+        assert list(new.values()) == [[], []]
+        assert len(exchange.ledger.attempts) == 3
+
+
+async def test_the_private_channels_move_on_when_their_connection_goes(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """They came over the first group; once that is gone another session begins, with the token."""
+    exchange = await start_exchange()
+    (tmp_path / "token").write_text("s3cret")
+    topics, options = many_topics(40), {"auth": {"token_file": str(tmp_path / "token")}}
+    async with reloadable(target(exchange.url, topics, **options)) as monitored:
+        for label in ("0-0", "1-0"):
+            await monitored.until_live(label)
+        await until(lambda: [entry.authenticated for entry in exchange.ledger.connections].count(True) == 1)
+        await monitored.reload(target(exchange.url, topics[20:], **options))
+        await until(lambda: len(exchange.ledger.connections) == 3)
+        await until(lambda: exchange.ledger.connections[2].authenticated)
+        assert list(monitored.service.monitor.targets[TARGET].connections) == ["1-0"]
+        assert "wallet" in monitored.connection("1-0").topics
+
+
+@asynccontextmanager
+async def sharded(holder: dict[int, str]) -> AsyncIterator[list[Service]]:
+    """Two processes' worth of monitor, each with its own configuration."""
+
+    def source(index: int) -> Callable[[], Config]:
+        return lambda: parse(holder[index], "test.yaml", {})
+
+    services = [Service(source(index)(), source=source(index)) for index in (0, 1)]
+    async with services[0], services[1]:
+        yield services
+
+
+async def test_shards_hold_each_topic_once_after_one_of_them_learnt_a_limit(start_exchange: StartExchange) -> None:
+    """A reload of something else: what is planned is planned by the configuration, which both of them know."""
+    exchange = await start_exchange()
+    topics, options = many_topics(45), {"max_topics_per_connection": 30}
+    name = next(name for name in "abcdef" if [owner(name, group, 2) for group in (0, 1)] == [0, 1])
+    holder: dict[int, str] = {}
+
+    def configure(floor: str) -> None:
+        of_both = {**target(exchange.url, topics, **options), "name": name, "freshness": {"default": {"floor": floor}}}
+        holder.update({n: configuration(of_both, shard={"index": n, "count": 2}) for n in (0, 1)})
+
+    configure("5s")
+    async with sharded(holder) as services:
+        held = lambda: sorted(topic for session in exchange.sessions for topic in session.topics)  # noqa: E731
+        await until(lambda: held() == sorted(topics))
+        sessions, requests = len(exchange.sessions), sum(len(e.requests) for e in exchange.ledger.connections)
+        configure("6s")
+        for service in services:
+            assert service.reload() == []
+        exchange.send(Payload(text='["t",1790139142,1,"A_B","1","1","buy"]'))
+        records = [r for service in services for r in service.monitor.targets[name].connections.values()]
+        await until(lambda: [record.data_frames for record in records] == [1, 1, 1])
+        assert held() == sorted(topics)
+        assert len(exchange.ledger.attempts) == sessions == 3
+        assert sum(len(entry.requests) for entry in exchange.ledger.connections) == requests
+        assert sorted(record.label for record in records) == ["0-0", "1-0", "10000-0"]
 
 
 async def test_a_mistake_changes_nothing_and_all_of_them_are_named(start_exchange: StartExchange) -> None:
