@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.health import UnhealthyError, ask
-from tests.integration.harness import monitoring, target
+from tests.integration.harness import monitoring, target, until
 from tests.integration.prometheus import free_port
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def test_a_running_monitor_is_healthy_and_ready(start_exchange: StartExcha
     """The default path is `/-/healthy`; another can be named."""
     exchange = await start_exchange()
     async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
-        await monitored.until_live()
+        await until(lambda: monitored.service.monitor.first_attempts_made)
         url = monitored.service.url
         assert await asyncio.to_thread(ask, url, SECONDS) == "healthy"
         assert await asyncio.to_thread(ask, f"{url}/-/ready", SECONDS) == "ready"
