@@ -23,8 +23,8 @@ from alpmon.core.protocol import Channel, Number, split_topic
 
 IN_FLIGHT_SECONDS: Final = 2.0
 """News that REST has shown for less may still be on its way; when to look again."""
-EXPIRES_INTERVALS: Final = 3.0
-"""A verdict that no read has confirmed for so many intervals is none any more."""
+EXPIRES_ROUNDS: Final = 3.0
+"""A verdict that no read has confirmed for so many rounds is none any more."""
 BOOK_LEVELS: Final = 20
 """Levels a side in a `market_depth` frame, where the book has so many: the field survey of 2026-09-22."""
 
@@ -299,12 +299,21 @@ class Watch:
         self.due = now + (min(self._interval, IN_FLIGHT_SECONDS) if in_doubt else self._interval)
         return self._verdict
 
-    def failed(self, now: float) -> bool | None:
-        """REST did not answer: no verdict, and the last one holds for a while only."""
+    def failed(self, now: float) -> None:
+        """REST did not answer: nothing is known that was not known before."""
         self.due = now + self._interval
-        if now - self._read_at > EXPIRES_INTERVALS * self._interval:
-            self._verdict, self._news_since = None, math.inf
-        return self._verdict
+
+    def expires(self, now: float, round_seconds: float) -> bool:
+        """Whether the last verdict ends just now, for no read has confirmed it in time; true once.
+
+        Args:
+            now: monotonic seconds.
+            round_seconds: how long it takes to ask about everything that is silent; never below the interval.
+        """
+        if self._verdict is None or now - self._read_at <= EXPIRES_ROUNDS * max(self._interval, round_seconds):
+            return False
+        self._verdict, self._news_since = None, math.inf
+        return True
 
     def divergence(self, now: float) -> float:
         """Seconds for which REST has shown news that the stream has not; 0 while it agrees, or may be in flight."""

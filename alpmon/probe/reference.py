@@ -14,7 +14,7 @@ from alpmon.logs import Bounded
 from alpmon.probe.rest import RestError, client, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from random import Random
 
     from aiohttp import ClientSession
@@ -74,22 +74,26 @@ class Reference:
         self._url = url.rstrip("/")
         self._target = target
         self._backoff = Backoff(interval, max(interval, _LONGEST_BACKOFF_SECONDS), 2.0, rng)
-        self._away_seconds = 0.0
         self._log = log
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
 
     async def run(self) -> None:
         """Look again and again; never ends of itself."""
-        async with client() as http:
-            while True:
-                await asyncio.sleep(max(PACE_SECONDS, self._away_seconds))
-                try:
-                    await self._look(http)
-                except Exception:  # noqa: BLE001 - the connections live on without it, and so does the next look
-                    self._log.exception("asking the reference failed of a bug")
+        async with client() as http, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._again(lambda: self._ask(http)))
+            tasks.create_task(self._again(self._expire))
 
-    async def _look(self, http: ClientSession) -> None:
-        asked = self._most_urgent(time.monotonic())
+    async def _again(self, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(PACE_SECONDS)
+            try:
+                await act()
+            except Exception:  # noqa: BLE001 - the connections live on without it, and so does the next look
+                self._log.exception("asking the reference failed of a bug")
+
+    async def _ask(self, http: ClientSession) -> None:
+        now = time.monotonic()
+        asked = self._most_urgent(now) if now >= self._target.reference_away.get(self._url, now) else None
         if asked is None:
             return
         self._target.reference_checks += 1
@@ -100,12 +104,21 @@ class Reference:
         else:
             self._answered(asked, shown)
 
+    async def _expire(self) -> None:
+        """Say that nothing is known any more where no read said so in time, whether REST fails or is left alone."""
+        now = time.monotonic()
+        silences = list(self._silences(now))
+        round_seconds = PACE_SECONDS * len({silence.watch.question for silence in silences})
+        for silence in silences:
+            if silence.watch.expires(now, round_seconds):
+                silence.freshness.evidence(now, None, Source.REFERENCE)
+
     def _most_urgent(self, now: float) -> Question | None:
         due = [silence.watch for silence in self._silences(now) if silence.watch.due <= now]
         return min(due, key=lambda watch: watch.due).question if due else None
 
     def _silences(self, now: float, asked: Question | None = None) -> Iterator[_Silence]:
-        """The topics past their threshold, all or those that a question is about."""
+        """The topics past their threshold, all or those that a question is about; what was known of others is void."""
         for record in self._target.connections.values():
             for topic in record.topics.values():
                 freshness, watch, latest = topic.freshness, topic.watch, record.latest
@@ -117,7 +130,6 @@ class Reference:
                     yield _Silence(record.label, topic.topic, freshness, watch, latest)
 
     def _answered(self, asked: Question, shown: Facts) -> None:
-        self._away_seconds = 0.0
         self._backoff.reset()
         now = time.monotonic()
         for silence in self._silences(now, asked):
@@ -131,11 +143,11 @@ class Reference:
 
     def _failed(self, asked: Question, failure: RestError | UnreadableError) -> None:
         self._target.reference_failures += 1
-        if isinstance(failure, RestError) and failure.is_trouble:
-            self._away_seconds = self._backoff.next_delay(failure.retry_after_seconds)
         now = time.monotonic()
+        if isinstance(failure, RestError) and failure.is_trouble:
+            self._target.reference_away[self._url] = now + self._backoff.next_delay(failure.retry_after_seconds)
         for silence in self._silences(now, asked):
-            silence.freshness.evidence(now, silence.watch.failed(now), Source.REFERENCE)
+            silence.watch.failed(now)
         allowed, suppressed = self._warnings.allow(asked.endpoint, now)
         if allowed:
             self._log.warning("the reference failed", path=asked.path, detail=str(failure), suppressed=suppressed)

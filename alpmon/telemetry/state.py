@@ -325,6 +325,8 @@ class TargetRecord:
     """The server's, as all connections together tell it."""
     reference_checks: int = 0
     reference_failures: int = 0
+    reference_away: dict[str, float] = field(default_factory=dict)
+    """By REST base: until when it is left alone, because it failed or asked for it; over reloads as well."""
     tape: Tape | None = None
     """Where everything received is written, if somebody records."""
 

@@ -299,13 +299,38 @@ class TestWatch:
         assert watch.answered({"BTC_USDT": 5}, {"BTC_USDT": 7}, 102.0) is None
         assert watch.due == 102.0 + INTERVAL
 
-    def test_failures_give_no_verdict_and_let_the_last_one_expire(self) -> None:
-        """It holds for three intervals."""
+    def test_a_verdict_that_no_read_confirms_expires_by_time_alone(self) -> None:
+        """It holds for three rounds, whether REST fails, is left alone, or is asked about other things; told once."""
         watch = watching()
-        assert watch.failed(90.0) is None
+        assert watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0) is True
+        watch.failed(140.0)
+        assert watch.due == 140.0 + INTERVAL
+        assert not watch.expires(100.0 + 3 * INTERVAL, 1.0)
+        assert watch.expires(101.0 + 3 * INTERVAL, 1.0)
+        assert not watch.expires(102.0 + 3 * INTERVAL, 1.0)
+
+    def test_a_round_is_as_long_as_its_questions_take(self) -> None:
+        """Where more topics are silent than can be asked about in an interval, a verdict waits for its turn."""
+        watch = watching()
         watch.answered({"BTC_USDT": 7}, {"BTC_USDT": 7}, 100.0)
-        assert watch.failed(100.0 + 3 * INTERVAL) is True
-        assert watch.failed(101.0 + 3 * INTERVAL) is None
+        assert not watch.expires(100.0 + 3 * 45.0, 45.0)
+        assert watch.expires(101.0 + 3 * 45.0, 45.0)
+
+    def test_news_that_no_read_confirms_expires_as_well(self) -> None:
+        """Nobody knows how long they have lasted, and whether they still do."""
+        watch = watching()
+        for now in (100.0, 102.0):
+            watch.answered({"BTC_USDT": 8}, {"BTC_USDT": 7}, now)
+        assert watch.divergence(110.0) == 10.0
+        assert watch.expires(103.0 + 3 * INTERVAL, 1.0)
+        assert watch.divergence(103.0 + 3 * INTERVAL) == 0.0
+
+    def test_where_nothing_is_known_nothing_expires(self) -> None:
+        """Neither before the first read nor after one that could not tell."""
+        watch = watching()
+        assert not watch.expires(1e6, 1.0)
+        watch.answered({"BTC_USDT": 5}, {"BTC_USDT": 7}, 1e6)
+        assert not watch.expires(2e6, 1.0)
 
     def test_a_pair_is_judged_by_its_own_row(self) -> None:
         """Though all tickers come in one answer."""

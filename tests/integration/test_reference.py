@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.protocol import Book, Dialect, Levels
 from alpmon.exchange.faults import Mute, Pause, RefuseRest
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
+from tests.integration.test_reload import reloadable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from alpmon.exchange import Exchange
     from tests.conftest import StartExchange
 
@@ -22,10 +30,22 @@ LITTLE_SECONDS = 0.05
 """What a timer may be early or a request late on its way."""
 
 
-def referring(exchange: Exchange, topics: list[str], *, after: str = "1s") -> dict[str, Any]:
+def referring(
+    exchange: Exchange, topics: list[str], *, after: str = "1s", interval: str = "1s", url: str | None = None
+) -> dict[str, Any]:
     """A target whose topics may be silent for a second, and whose REST is looked at every second."""
     freshness = {"default": {"mode": "fixed", "after": after, "silent_after": "10m"}}
-    return target(exchange.url, topics, freshness=freshness, reference={"url": exchange.rest_url, "interval": "1s"})
+    reference = {"url": url or exchange.rest_url, "interval": interval}
+    return target(exchange.url, topics, freshness=freshness, reference=reference)
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """A REST base that answers everything in one way."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app, shutdown_timeout=0.1) as server:
+        yield str(server.make_url("")).rstrip("/")
 
 
 def publish_book(exchange: Exchange, *topics: str) -> None:
@@ -113,6 +133,87 @@ async def test_a_reference_that_fails_gives_no_verdict(start_exchange: StartExch
         assert told == scrape.value("alpmon_reference_checks_total", target=TARGET)
         assert scrape.value("alpmon_topic_state", topic=BITCOIN, alpmon_topic_state="stale") == 1
         assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=BITCOIN) == 0.0
+
+
+EACH = [BITCOIN, ETHER, "trade.BTC_USDT"]
+
+
+async def until_quiet(exchange: Exchange, monitored: Monitored) -> None:
+    """Each topic says something, and then nothing until REST vouches for it."""
+    await monitored.until_live()
+    publish_book(exchange, BITCOIN, ETHER)
+    exchange.publish(exchange.market.quotes.trade("BTC_USDT", time.time()))
+    await until(lambda: all(state(monitored, topic) == "quiet" for topic in EACH))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refusal", [{"status": 429, "retry_after": 3600}, {"status": 500}], ids=str)
+async def test_a_verdict_ends_when_the_reference_stays_away(
+    start_exchange: StartExchange, refusal: dict[str, Any]
+) -> None:
+    """Also for the topics that were not asked about meanwhile, as the exchange is left alone."""
+    exchange = await start_exchange()
+    async with monitoring(referring(exchange, EACH, interval="200ms")) as monitored:
+        await until_quiet(exchange, monitored)
+        exchange.faults.add(RefuseRest(**refusal))
+        await until(lambda: all(state(monitored, topic) == "stale" for topic in EACH))
+        refused = [entry for entry in exchange.ledger.rest if entry.status == refusal["status"]]
+        assert len(refused) == 1 if "retry_after" in refusal else refused
+
+
+@pytest.mark.slow
+async def test_a_verdict_waits_for_its_turn_however_many_topics_are_silent(start_exchange: StartExchange) -> None:
+    """The interval is shorter than it takes to ask about all of them; each stays quiet until its next read."""
+    exchange = await start_exchange()
+    seen: set[str] = set()
+
+    def looked(checks: int) -> bool:
+        seen.update(state(monitored, topic) for topic in EACH)
+        return len(exchange.ledger.rest) >= checks
+
+    async with monitoring(referring(exchange, EACH, interval="100ms")) as monitored:
+        await until_quiet(exchange, monitored)
+        await until(partial(looked, len(exchange.ledger.rest) + 2 * len(EACH)))
+        assert seen == {"quiet"}
+
+
+async def test_a_verdict_ends_while_the_reference_lets_a_request_hang(start_exchange: StartExchange) -> None:
+    """Long before the request is given up."""
+    asked: list[str] = []
+
+    async def answer_once(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if len(asked) == 1:
+            return web.json_response({"buy": [], "sell": []})
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    exchange = await start_exchange()
+    async with serving(answer_once) as url, monitoring(referring(exchange, [BITCOIN], url=url)) as monitored:
+        await monitored.until_live()
+        exchange.publish(Book("p", time.time(), Levels([], [], "BTC_USDT")))
+        await until(lambda: state(monitored, BITCOIN) == "quiet")
+        await until(lambda: state(monitored, BITCOIN) == "stale")
+        record = monitored.service.monitor.targets[TARGET]
+        assert (len(asked), record.reference_failures) == (2, 0)
+
+
+async def test_the_wait_is_over_when_its_time_has_come(start_exchange: StartExchange) -> None:
+    """It is a moment, and no length that every look waits for again; a reload does not forget it."""
+    exchange = await start_exchange()
+    refusing = exchange.faults.add(RefuseRest(status=429, retry_after=3600))
+    one = referring(exchange, [BITCOIN])
+    async with reloadable(one) as monitored:
+        away = monitored.service.monitor.targets[TARGET].reference_away
+        await until(lambda: exchange.ledger.rest and away)
+        exchange.faults.lift(refusing)
+        await monitored.reload({**one, "rtt_interval": "7s"})
+        await until(lambda: len(exchange.ledger.connections) == 2 and state(monitored, BITCOIN) == "stale")
+        looked_again = time.monotonic() + 3 * PACE_SECONDS
+        await until(lambda: time.monotonic() > looked_again)
+        assert len(exchange.ledger.rest) == 1
+        away[exchange.rest_url] = time.monotonic()
+        await until(lambda: len(exchange.ledger.rest) == 2)
 
 
 async def test_requests_keep_a_second_apart_however_many_topics_are_silent(start_exchange: StartExchange) -> None:
