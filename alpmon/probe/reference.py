@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
     from structlog.typing import FilteringBoundLogger
 
-    from alpmon.telemetry.state import ConnectionRecord, TargetRecord
+    from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 
 PACE_SECONDS: Final = 1.0
 """At most one request a second a target."""
 _LONGEST_BACKOFF_SECONDS: Final = 300.0
 _WARN_EVERY_SECONDS: Final = 60.0
-_PAST_THE_THRESHOLD: Final = (TopicState.STALE, TopicState.QUIET, TopicState.SILENT)
 
 
 class _Silence(NamedTuple):
@@ -124,7 +123,7 @@ class Reference:
                 freshness, watch, latest = topic.freshness, topic.watch, record.latest
                 if freshness is None or watch is None or latest is None:
                     continue
-                past = freshness.state(now) in _PAST_THE_THRESHOLD
+                past = _is_past(topic, freshness.state(now))
                 watch.attend((topic.messages, topic.subscribed_wall) if past else None)
                 if past and asked in (None, watch.question):
                     yield _Silence(record.label, topic.topic, freshness, watch, latest)
@@ -151,3 +150,8 @@ class Reference:
         allowed, suppressed = self._warnings.allow(asked.endpoint, now)
         if allowed:
             self._log.warning("the reference failed", path=asked.path, detail=str(failure), suppressed=suppressed)
+
+
+def _is_past(topic: TopicRecord, state: TopicState) -> bool:
+    """Whether a topic is past its threshold; one that never spoke at all has nothing that REST could be news to."""
+    return state in (TopicState.STALE, TopicState.QUIET) or (state is TopicState.SILENT and topic.messages > 0)

@@ -216,6 +216,27 @@ async def test_the_wait_is_over_when_its_time_has_come(start_exchange: StartExch
         await until(lambda: len(exchange.ledger.rest) == 2)
 
 
+async def test_what_never_spoke_is_silent_and_diverges_from_nothing(start_exchange: StartExchange) -> None:
+    """Acknowledged and never delivered: a state and an alert of its own; REST is not asked about it for ever."""
+    silent, frozen = "diff.BTC_USDT", ETHER
+    exchange = await start_exchange(market=True, rate=50.0, dialect=Dialect.OBSERVED)
+    one = referring(exchange, [silent, frozen])
+    one["freshness"]["overrides"] = [{"topics": silent, "mode": "fixed", "after": "500ms", "silent_after": "6s"}]
+    async with monitoring(one) as monitored:
+        watches = [monitored.connection().topics[topic].watch for topic in (silent, frozen)]
+        await until(lambda: monitored.connection().topics[frozen].messages)
+        exchange.faults.add(Mute(topic=frozen))
+        await until(lambda: all(watch is not None and watch.divergence(time.monotonic()) > 0.0 for watch in watches))
+        await until(lambda: state(monitored, silent) == "silent")
+        before = len(exchange.ledger.rest)
+        await until(lambda: len(exchange.ledger.rest) >= before + 4)
+        assert {entry.pair for entry in exchange.ledger.rest[before + 1 :]} == {"ETH_USDT"}
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=silent) == 0.0
+        assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=frozen) > 0.0
+        assert scrape.value("alpmon_topic_state", topic=silent, alpmon_topic_state="silent") == 1
+
+
 async def test_requests_keep_a_second_apart_however_many_topics_are_silent(start_exchange: StartExchange) -> None:
     """Each topic gets its turn; two connections that carry it share a read."""
     exchange = await start_exchange()
