@@ -213,6 +213,11 @@ class Cadence:
         """Seconds of silence that are no longer normal; the ceiling until eight gaps are known."""
         return self.threshold
 
+    @property
+    def knows_gaps(self) -> bool:
+        """Whether there ever were any, also before a restart that was survived by what was learnt."""
+        return bool(self._buffer) or self._known.gaps > 0.0
+
     def snapshot(self) -> dict[str, object]:
         """What was learnt, in types that JSON has; for `restore`."""
         self._fold()

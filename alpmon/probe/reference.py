@@ -154,4 +154,10 @@ class Reference:
 
 def _is_past(topic: TopicRecord, state: TopicState) -> bool:
     """Whether a topic is past its threshold; one that never spoke at all has nothing that REST could be news to."""
-    return state in (TopicState.STALE, TopicState.QUIET) or (state is TopicState.SILENT and topic.messages > 0)
+    return state in (TopicState.STALE, TopicState.QUIET) or (state is TopicState.SILENT and _has_spoken(topic))
+
+
+def _has_spoken(topic: TopicRecord) -> bool:
+    """Ever: in an earlier session, or before a restart."""
+    cadence = None if topic.freshness is None else topic.freshness.cadence
+    return topic.messages > 0 or (cadence is not None and cadence.knows_gaps)

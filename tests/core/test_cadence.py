@@ -180,6 +180,16 @@ class TestSaving:
         restored = Cadence(FLOOR, CEILING)
         restored.restore(Cadence(FLOOR, CEILING).snapshot())
         assert restored.stale_after() == CEILING
+        assert not restored.knows_gaps
+
+    def test_a_single_gap_is_known_for_ever(self) -> None:
+        """Before it is folded, after it is, and after a restart."""
+        cadence = fed([1.0])
+        assert cadence.knows_gaps
+        restored = Cadence(FLOOR, CEILING)
+        restored.restore(cadence.snapshot())
+        assert cadence.knows_gaps
+        assert restored.knows_gaps
 
     @pytest.mark.parametrize(
         "spoil",

@@ -13,13 +13,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from alpmon.core.cadence import Cadence
 from alpmon.core.protocol import Book, Dialect, Levels
 from alpmon.exchange.faults import Mute, Pause, RefuseRest
+from alpmon.telemetry.statefile import Learnt, save
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
 from tests.integration.test_reload import reloadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from alpmon.exchange import Exchange
     from tests.conftest import StartExchange
@@ -235,6 +238,28 @@ async def test_what_never_spoke_is_silent_and_diverges_from_nothing(start_exchan
         assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=silent) == 0.0
         assert scrape.value("alpmon_topic_reference_divergence_seconds", topic=frozen) > 0.0
         assert scrape.value("alpmon_topic_state", topic=silent, alpmon_topic_state="silent") == 1
+
+
+async def test_what_spoke_before_a_restart_diverges_though_it_is_silent_now(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """The state file knows that it did: an outage is no less one because the monitor began in the middle of it."""
+    exchange = await start_exchange(market=True, rate=50.0)
+    exchange.faults.add(Mute())
+    learnt = Cadence(0.5, 600.0)
+    for _ in range(20):
+        learnt.observe(0.1)
+    path = tmp_path / "state.json"
+    save(path, {TARGET: {ETHER: Learnt(cadence=learnt.snapshot())}}, time.time())
+    one = referring(exchange, [BITCOIN, ETHER])
+    one["freshness"]["default"] = {"mode": "adaptive", "floor": "500ms", "silent_after": "1s"}
+    async with monitoring(one, state_file=str(path)) as monitored:
+        known, unknown = (monitored.connection().topics[topic].watch for topic in (ETHER, BITCOIN))
+        assert known is not None
+        assert unknown is not None
+        await until(lambda: known.divergence(time.monotonic()) > 0.0)
+        assert [state(monitored, topic) for topic in (ETHER, BITCOIN)] == ["silent", "silent"]
+        assert unknown.divergence(time.monotonic()) == 0.0
 
 
 async def test_requests_keep_a_second_apart_however_many_topics_are_silent(start_exchange: StartExchange) -> None:
