@@ -36,11 +36,12 @@ docs: $(VENV)/.test ## write what is generated anew: pages of docs/, dashboards,
 	$(BIN)/python -m grafana.source
 	$(BIN)/python -m helm.source
 
-benchmarks: $(VENV)/.test ## measure; prints tables, asserts nothing
+benchmarks: $(VENV)/.test ## measure; prints tables, fails where what is learnt misses a goal
 	$(BIN)/python -m tests.benchmarks.receive_path
 	$(BIN)/python -m tests.benchmarks.scrape
-	$(BIN)/python -m tests.benchmarks.cadence
 	$(BIN)/python -m tests.benchmarks.page
+	$(BIN)/python -m tests.benchmarks.cadence
+	$(BIN)/python -m tests.benchmarks.rates
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
