@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from alpmon.config import parse_duration
 from alpmon.core.cadence import Cadence
 from alpmon.core.protocol import Book, Dialect, Levels
 from alpmon.exchange.faults import Mute, Pause, RefuseRest
 from alpmon.telemetry.statefile import Learnt, save
+from tests.grafana.shipped import alerts
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
 from tests.integration.test_reload import reloadable
 
@@ -56,8 +58,8 @@ def publish_book(exchange: Exchange, *topics: str) -> None:
         exchange.publish(exchange.market.quotes.book(topic.partition(".")[2], time.time()))
 
 
-def state(monitored: Monitored, topic: str) -> str:
-    freshness = monitored.connection().topics[topic].freshness
+def state(monitored: Monitored, topic: str, label: str = "0-0") -> str:
+    freshness = monitored.connection(label).topics[topic].freshness
     assert freshness is not None
     return freshness.state(time.monotonic())
 
@@ -92,20 +94,40 @@ async def test_frozen_books_are_found_stale_and_a_quiet_pair_quiet(start_exchang
         await until(lambda: state(monitored, BITCOIN) == "quiet")
 
 
-async def test_a_market_that_pauses_is_quiet_on_every_topic(start_exchange: StartExchange) -> None:
-    """Trades, tickers and books: REST has no news either, so nothing is stale for longer than it takes to ask."""
+@pytest.mark.parametrize("redundancy", [1, 2])
+async def test_a_market_that_pauses_is_quiet_on_every_topic(start_exchange: StartExchange, redundancy: int) -> None:
+    """REST has no news either, and siblings nothing to go by: stale for as long as it takes to ask, and no page."""
     topics = ["trade.*", "ticker.*", BITCOIN]
+    labels = [f"0-{replica}" for replica in range(redundancy)]
     exchange = await start_exchange(market=True, rate=50.0, dialect=Dialect.DOCUMENTED)
-    async with monitoring(referring(exchange, topics, after="2s")) as monitored:
-        await until(lambda: all(monitored.connection().topics[topic].messages for topic in topics))
+
+    def all_are(wanted: str) -> bool:
+        return all(state(monitored, topic, label) == wanted for topic in topics for label in labels)
+
+    one = {**referring(exchange, topics, after="2s"), "redundancy": redundancy}
+    async with monitoring(one) as monitored:
+        await until(
+            lambda: all(monitored.connection(label).topics[topic].messages for topic in topics for label in labels)
+        )
         pause = exchange.faults.add(Pause())
-        await until(lambda: all(state(monitored, topic) == "quiet" for topic in topics))
+        await until(lambda: all_are("quiet"))
+        stale = (await monitored.scrape()).values("alpmon_topic_stale_seconds_total")
         checks = len(exchange.ledger.rest)
         await until(lambda: len(exchange.ledger.rest) >= checks + 3)
-        assert [state(monitored, topic) for topic in topics] == ["quiet"] * 3, "another read of each said the same"
-        assert (await monitored.scrape()).value("alpmon_topic_reference_divergence_seconds") == 0.0
+        assert all_are("quiet"), "another read of each said the same"
+        scrape = await monitored.scrape()
+        assert scrape.value("alpmon_topic_stale") == 0
+        assert scrape.values("alpmon_topic_stale_seconds_total") == stale
+        assert max(stale.values()) < alert_for("AlpmonFeedStale")
+        assert scrape.value("alpmon_topic_reference_divergence_seconds") == 0.0
         exchange.faults.lift(pause)
-        await until(lambda: all(state(monitored, topic) == "live" for topic in topics))
+        await until(lambda: all_are("live"))
+
+
+def alert_for(name: str) -> float:
+    """How long its condition must hold before an alert fires, seconds."""
+    [waits] = {rule["for"] for rule in alerts() if rule["alert"] == name}
+    return parse_duration(waits)
 
 
 @pytest.mark.parametrize("topic", ["trade.*", "trade.BTC_USDT", "ticker.*", "diff.BTC_USDT"])
