@@ -58,6 +58,30 @@ pods of a StatefulSet mount one file, and only their environment sets them apart
 `ALPMON_SHARD_COUNT` and `ALPMON_SHARD_REPLICAS`, where set and not empty, go before the file. The index may be the
 pod's name (`alpmon-3` is shard 3), so that `metadata.name` from the downward API is all it takes.
 
+## Reload
+
+SIGHUP or `POST /-/reload` takes up the file as it is now; with any mistake in it the old configuration stays in force.
+What has not changed is not touched, and what has is changed under the sessions that live, where that can be:
+
+| changed | what becomes of the target's sessions |
+|---|---|
+| `topics` | subscribed and unsubscribed on the connections that live |
+| `freshness`, `timeouts`, `reconnect`, `ack_probe_interval`, `rtt_interval`, `max_frame_bytes` | in force at once |
+| `reference` | in force at once, but for silences that began before there was a `url` |
+| `redundancy` | replicas come or go; the others stay, and are compared anew |
+| `max_topics_per_connection` | what is over a lower limit moves; a higher one counts for topics that come |
+| `auth` | the one session that carries the private channels ends, and another begins |
+| `url`, `tls` | each session ends, with the reason `reload`, and another begins |
+| `listen`, `web_config_file`, `shard`, `state_file` | refused: these need a restart |
+
+A topic stays on the connection where it is. A new one takes the place of one that went, and connections are added only
+when there is no room. A restart lays everything out anew in the order of the file: where topics went, a topic may then
+be on another connection than before, and there may be fewer of them.
+
+Processes that share a target (`shard.count` or `shard.replicas` above 1) follow what the file alone says at a reload as
+well, or one that restarted would disagree with those that did not. There a topic that goes moves some of those behind
+it.
+
 ## Keys
 """
 

@@ -46,6 +46,7 @@ class Keepalive:
     """
 
     __slots__ = (
+        "_advertised",
         "_awaited",
         "_ping_due",
         "_pings_sent",
@@ -59,6 +60,7 @@ class Keepalive:
     def __init__(self, rtt_interval_seconds: float, silence_seconds: float | None) -> None:
         self._rtt_interval = rtt_interval_seconds
         self._silence = silence_seconds
+        self._advertised = NEVER
         self._timeout = NEVER
         self._awaited: bytes | None = None
         self._sent_at = 0.0
@@ -68,16 +70,24 @@ class Keepalive:
 
     def welcomed(self, interval_seconds: float, timeout_seconds: float, now: float) -> None:
         """Start to watch, by the figures of the welcome; the first ping of our own is due at once."""
-        if self._silence is None:
-            self._silence = interval_seconds + timeout_seconds
+        self._advertised = interval_seconds + timeout_seconds
         self._timeout = timeout_seconds
         self._ping_due = now if self._rtt_interval > 0 else NEVER
         self.last_frame = now
 
+    def hold_by(self, rtt_interval_seconds: float, silence_seconds: float | None, now: float) -> None:
+        """Other limits, as for the constructor, are in force from here on; what is in flight stays so."""
+        self._silence = silence_seconds
+        if rtt_interval_seconds == self._rtt_interval:
+            return
+        self._rtt_interval = rtt_interval_seconds
+        if self._awaited is None and self._timeout < NEVER:
+            self._ping_due = self._next_ping(now)
+
     @property
     def silence_seconds(self) -> float:
-        """The silence after which the peer counts as dead; infinite before the welcome."""
-        return NEVER if self._silence is None else self._silence
+        """The silence after which the peer counts as dead; infinite before the welcome, unless configured."""
+        return self._advertised if self._silence is None else self._silence
 
     def deadline(self) -> float:
         """When `tick` next has something to do, if nothing arrives before."""
@@ -99,8 +109,11 @@ class Keepalive:
         if payload != self._awaited:
             return None
         self._awaited = None
-        self._ping_due = max(now, self._sent_at + self._rtt_interval)
+        self._ping_due = max(now, self._next_ping(self._sent_at))
         return now - self._sent_at
+
+    def _next_ping(self, since: float) -> float:
+        return since + self._rtt_interval if self._rtt_interval > 0 else NEVER
 
     def _ping(self, now: float) -> SendPing:
         # One at a time: a second ping before the first answer would only blur which answer is which.

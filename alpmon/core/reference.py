@@ -248,6 +248,7 @@ class Watch:
 
     Attributes:
         due: when to ask next.
+        unheard: a silence that is not judged, because it began before anybody listened to what the stream told.
     """
 
     __slots__ = (
@@ -260,6 +261,7 @@ class Watch:
         "_verdict",
         "due",
         "question",
+        "unheard",
     )
 
     _baseline: dict[str, Fact]
@@ -271,9 +273,15 @@ class Watch:
     def __init__(self, topic: str, asked: Question, interval: float) -> None:
         self.question = asked
         self._symbol = split_topic(topic)[1]
+        self.unheard: object = None
         self._interval = interval
         self._silence: object = None
         self._forget()
+
+    def ask_every(self, interval: float) -> None:
+        """Another number of seconds between two reads; one that is due earlier by the old number stays so."""
+        self.due += min(0.0, interval - self._interval)
+        self._interval = interval
 
     def attend(self, silence: object) -> None:
         """Be about this silence, which equals no other of the topic's; what was known of another is void."""

@@ -261,7 +261,7 @@ class Session:
             outputs += self._auth_answered(now, accepted=True)
         outputs += self._settled(self.subscriptions.tick(now), now)
         if now >= self._probe_due and self._auth_due == NEVER:
-            self._probe_due = now + self._settings.ack_probe_interval
+            self._schedule_probe(now)
             outputs += self.subscriptions.probe(now)
         return outputs
 
@@ -312,6 +312,16 @@ class Session:
         """Do not ask for these topics in later sessions; another connection carries them now."""
         self.topics = tuple(topic for topic in self.topics if topic not in topics)
 
+    def hold_by(self, settings: Settings, now: float) -> None:
+        """Other limits are in force from here on, for what is waited for already as well; then look at `deadline()`."""
+        before, self._settings = self._settings, settings
+        self._welcome_due += settings.welcome_timeout - before.welcome_timeout
+        self._auth_due += settings.ack_timeout - before.ack_timeout
+        self.keepalive.hold_by(settings.rtt_interval, settings.silence, now)
+        self.subscriptions.hold_by(settings.max_frame_bytes, settings.ack_timeout)
+        if self.up and settings.ack_probe_interval != before.ack_probe_interval:
+            self._schedule_probe(now)
+
     def reauthenticate(self, now: float) -> list[Output]:
         """There is a new token: present it as soon as nothing else awaits an answer."""
         self._auth_renewed = self._auth_sent
@@ -345,6 +355,10 @@ class Session:
         before, self.state = self.state, fire(self.state, move)
         return [Moved(before, self.state)]
 
+    def _schedule_probe(self, now: float) -> None:
+        interval = self._settings.ack_probe_interval
+        self._probe_due = now + interval if interval > 0 else NEVER
+
     def _reset_subscriptions(self) -> None:
         self.subscriptions = Subscriptions(self.topics, self._settings.max_frame_bytes, self._settings.ack_timeout)
 
@@ -353,8 +367,7 @@ class Session:
             return []  # A second welcome changes nothing: the session is what the first one said. Nor does a late one.
         self.welcome, self.welcomed_at = welcome, now
         self.keepalive.welcomed(welcome.ping_interval_seconds, welcome.ping_timeout_seconds, now)
-        if self._settings.ack_probe_interval > 0:
-            self._probe_due = now + self._settings.ack_probe_interval
+        self._schedule_probe(now)
         outputs: list[Output] = [Welcomed(welcome), *self._move(Move.WELCOME)]
         return outputs + self._settled(self.subscriptions.start(now), now)
 

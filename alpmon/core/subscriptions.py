@@ -227,6 +227,10 @@ class Subscriptions:
             outputs += self._reject(wanted, RequestFailure.TIMEOUT)
         return outputs + self._send_next(now)
 
+    def hold_by(self, max_frame_bytes: int, ack_timeout_seconds: float) -> None:
+        """Other limits are in force from here on; what is queued was packed by the old ones."""
+        self._max_frame_bytes, self._ack_timeout_seconds = max_frame_bytes, ack_timeout_seconds
+
     def closing(self) -> None:
         """Nothing can be sent any more; what is in flight may still be answered."""
         self._closing = True

@@ -6,32 +6,28 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from alpmon.background import in_background
-from alpmon.core.backoff import Backoff
-from alpmon.core.freshness import Mode, Rule, TopicFreshness
+from alpmon.core.freshness import TopicFreshness
 from alpmon.core.placement import Placement
 from alpmon.core.protocol import PRIVATE_CHANNELS
-from alpmon.core.session import Settings, State
+from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.auth import token_source
-from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.line import Line
 from alpmon.probe.reference import Reference, dismiss, prepare
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
+from alpmon.probe.terms import backoff_of, request_of, rule_of, settings_of
 from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
     from alpmon.config import Shard, Target
     from alpmon.telemetry.memory import Memory
-
-LIVE_KEYS: Final = frozenset({"topics", "freshness", "max_topics_per_connection"})
-"""What can change under a session that lives; any other key of a target ends its sessions."""
 
 
 class Fleet:
@@ -111,25 +107,35 @@ class Fleet:
     def change(self, target: Target, now: float) -> None:
         """Hold another configuration of the same target; what has not changed is not touched.
 
-        New topics are subscribed and old ones unsubscribed on the sessions that live. A change of anything but topics
-        and their judgement ends this target's sessions; their counters go on in the next.
+        Topics are subscribed and unsubscribed on the sessions that live, and other limits hold them from here on. Only
+        what a connection is begun with ends its session, whose counters go on in the next.
         """
         before, self.target = self.target, target
-        reconnect = any(
-            getattr(before, key) != getattr(target, key) for key in type(target).model_fields if key not in LIVE_KEYS
-        )
         if before.url != target.url:
             self._placement.forget_limit()
         if before.redundancy != target.redundancy:
-            self._regroup()
+            self._regroup(now)
+        if before.reference.url != target.reference.url:
+            self._dismiss(now)
         self._placement.arrange(target.topics, target.max_topics_per_connection)
         for line in self._lines.values():
-            if reconnect or line.is_private is not self._authenticates(line):
-                line.renew()
-                dismiss(line.record)
+            self._adapt(line, before, now)
         self._hold(now)
-        if reconnect:
+        if before.reference != target.reference:
             self._refer()
+
+    def _adapt(self, line: Line, before: Target, now: float) -> None:
+        """Let a line live by the configuration of now, on the session that it has if that can be."""
+        target, private = self.target, self._authenticates(line)
+        begun_otherwise = before.url != target.url or before.tls != target.tls
+        other_account = line.is_private is not private or (private and before.auth != target.auth)
+        other_delays = before.reconnect != target.reconnect
+        if begun_otherwise or other_account or (other_delays and line.record.state is State.BACKOFF):
+            line.renew()
+        elif line.worker is not None:
+            line.worker.hold_by(request_of(target), settings_of(target), now)
+            if other_delays:
+                line.worker.back_off_by(backoff_of(target, self._rng))
 
     def _hold(self, now: float) -> None:
         """Let lines and topics come and go until they are what is wanted."""
@@ -182,26 +188,28 @@ class Fleet:
         for topic in topics:
             record.topics[topic] = self._topic(line, topic)
         self._set_private(line)
-        self._join(line)
+        self._join(line, time.monotonic())
         self._prepare(line)
         self._unattempted.add(key)
         self.record.connections[record.label] = record
         return line
 
-    def _join(self, line: Line) -> None:
+    def _join(self, line: Line, now: float) -> None:
         """Compare the line with the replicas of its group, if it has any."""
         redundancy = self.target.redundancy
         if line.replica < redundancy > 1:
             line.sibling = self._groups.setdefault(line.group, Group(redundancy)).join(line.replica, line.record)
         else:
             line.sibling = None
-            alone(line.record)
+            alone(line.record, now)
 
-    def _regroup(self) -> None:
-        """Another number of replicas: they are compared anew."""
+    def _regroup(self, now: float) -> None:
+        """Another number of replicas: those that stay live on, and all are compared anew."""
         self._groups.clear()
         for line in self._lines.values():
-            self._join(line)
+            self._join(line, now)
+            if line.worker is not None:
+                line.worker.compare_by(line.sibling, now)
 
     def _remove_line(self, key: tuple[int, int], now: float) -> None:
         line = self._lines.pop(key)
@@ -263,7 +271,7 @@ class Fleet:
             line.record,
             request_of(target),
             settings_of(target),
-            Backoff(target.reconnect.initial, target.reconnect.max, target.reconnect.factor, self._rng),
+            backoff_of(target, self._rng),
             line.log,
             token=token_source(target.auth, self._rng) if self._authenticates(line) else None,
             overflow=lambda topics, limit: self._spill(line, topics, limit),
@@ -286,6 +294,11 @@ class Fleet:
             reference = Reference(url, self.target.reference.interval, self.record, self._rng, self._log)
             self._reference = in_background(f"{self.target.name} reference", reference.run)
 
+    def _dismiss(self, now: float) -> None:
+        """What another REST, or one that is asked no more, said of the topics counts for nothing any longer."""
+        for line in self._lines.values():
+            dismiss(line.record, now, listening=self.target.reference.url is not None)
+
     # A limit learnt from the server
 
     def _spill(self, line: Line, topics: Sequence[str], limit: int) -> None:
@@ -293,33 +306,3 @@ class Fleet:
         if line.is_wanted and not self._stopping:
             self._placement.spill(line.group, topics, limit)
             self._hold(time.monotonic())
-
-
-def rule_of(target: Target, topic: str) -> Rule:
-    """How the configuration wants a topic judged."""
-    rule = target.freshness.rule_for(topic)
-    return Rule(Mode(rule.mode), rule.floor, rule.ceiling, rule.silent_after, rule.after or rule.ceiling)
-
-
-def request_of(target: Target) -> ConnectRequest:
-    """Where and how to connect to a target."""
-    return ConnectRequest(
-        target.url,
-        ca_file=target.tls.ca_file,
-        insecure_skip_verify=target.tls.insecure_skip_verify,
-        server_name=target.tls.server_name,
-        connect_timeout_seconds=target.timeouts.connect,
-    )
-
-
-def settings_of(target: Target) -> Settings:
-    """What a target's sessions are held by."""
-    timeouts = target.timeouts
-    return Settings(
-        welcome_timeout=timeouts.welcome,
-        ack_timeout=timeouts.ack,
-        silence=timeouts.silence,
-        rtt_interval=target.rtt_interval,
-        ack_probe_interval=target.ack_probe_interval,
-        max_frame_bytes=target.max_frame_bytes,
-    )

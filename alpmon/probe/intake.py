@@ -187,6 +187,17 @@ class Intake:
             self._doers[type(output)](output, now, wall)
         self._arm()
 
+    def compare_by(self, sibling: Sibling | None, now: float) -> None:
+        """Compare the connection, in the midst of its session, with others than before, or with none any more."""
+        self._sibling = sibling
+        if sibling is not None:
+            sibling.subscribed([name for name, topic in self._record.topics.items() if topic.subscribed_wall], now)
+
+    def left(self, topics: Sequence[str], now: float) -> None:
+        """The connection is not to carry these topics any more."""
+        if self._sibling is not None:
+            self._sibling.left(topics, now)
+
     def close(self, code: int, reason: str) -> None:
         """Start the close handshake on a connection that is open; nothing to do on any other."""
         if self._connection is not None:
@@ -406,8 +417,7 @@ class Intake:
         del wall
         self._log.warning("too many topics for one connection", limit=overflow.limit, moved=overflow.topics)
         self.session.forget(overflow.topics)
-        if self._sibling is not None:
-            self._sibling.left(overflow.topics, now)
+        self.left(overflow.topics, now)
         self._record.drop_topics(overflow.topics)
         self.feed.forget_routes()
         self._overflow(overflow.topics, overflow.limit)

@@ -41,21 +41,32 @@ class _Silence(NamedTuple):
 def prepare(record: ConnectionRecord, interval: float) -> None:
     """Let REST be asked about a connection's topics, every `interval` seconds while one is silent.
 
-    What is prepared stays as it is: the present session's feed fills it.
+    What is prepared already stays, but for the interval. Where a session lives that nobody listened to for this until
+    now, it takes a message of a topic before its silence can be judged: REST may have moved on since the last one.
     """
-    if record.latest is None:
-        record.latest = Latest()
+    listened = record.latest is not None
+    record.latest = record.latest or Latest()
     for topic in record.topics.values():
-        asked = question(topic.topic) if topic.freshness is not None and topic.watch is None else None
-        if asked is not None:
+        if topic.watch is not None:
+            topic.watch.ask_every(interval)
+        elif topic.freshness is not None and (asked := question(topic.topic)) is not None:
             topic.watch = Watch(topic.topic, asked, interval)
+            topic.watch.unheard = None if listened else _silence(topic)
 
 
-def dismiss(record: ConnectionRecord) -> None:
-    """REST is asked about the connection no more, or is to be prepared for anew before its next worker."""
-    record.latest = None
+def dismiss(record: ConnectionRecord, now: float, *, listening: bool) -> None:
+    """Forget what REST said of a connection's topics; `listening` where another REST is to be asked about them."""
+    if not listening:
+        record.latest = None
     for topic in record.topics.values():
+        if topic.watch is not None and topic.freshness is not None:
+            topic.freshness.evidence(now, None, Source.REFERENCE)
         topic.watch = None
+
+
+def _silence(topic: TopicRecord) -> object:
+    """What tells one silence of a topic from all its others: the message or the acknowledgement that it began with."""
+    return topic.messages, topic.subscribed_wall
 
 
 class Reference:
@@ -123,8 +134,8 @@ class Reference:
                 freshness, watch, latest = topic.freshness, topic.watch, record.latest
                 if freshness is None or watch is None or latest is None:
                     continue
-                past = _is_past(topic, freshness.state(now))
-                watch.attend((topic.messages, topic.subscribed_wall) if past else None)
+                past = _is_past(topic, freshness.state(now)) and _silence(topic) != watch.unheard
+                watch.attend(_silence(topic) if past else None)
                 if past and asked in (None, watch.question):
                     yield _Silence(record.label, topic.topic, freshness, watch, latest)
 

@@ -16,10 +16,10 @@ import msgspec
 from alpmon.core.freshness import Source
 from alpmon.core.session import IllegalMoveError, State
 from alpmon.probe.clocks import ClockError, Clocks, moment_of
-from alpmon.probe.fleet import rule_of
 from alpmon.probe.replayed import ReplayedLine
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.telling import Teller
+from alpmon.probe.terms import rule_of, settings_of
 from alpmon.probe.worker import clear_session
 from alpmon.telemetry import entries
 from alpmon.telemetry.memory import restore
@@ -151,9 +151,10 @@ class Replay:
         for name, target in self.monitor.targets.items():
             target.url, target.max_symbols = self._recorded[name].url, self._max_symbols
             if self._recorded[name].redundancy != before[name].redundancy:
-                self._regroup(name)
+                self._regroup(name, entry.now)
             for line in self._lines_of(name):
                 self._judge_anew(line, entry.now)
+                line.session.hold_by(settings_of(self._recorded[name]), entry.now)
         self._look_at_all(entry.now)
 
     def _take(self, config: Config) -> None:
@@ -175,18 +176,18 @@ class Replay:
         if config is None:
             raise ValueError(f"no configuration of {name!r}")
         if line is None:
-            line = self._lines[held.line] = self._new_line(held.line, name, config)
+            line = self._lines[held.line] = self._new_line(held, name, config)
         else:
             clear_session(line.record, held.now)
         line.begin(config, held)
         self._recall(line)
 
-    def _new_line(self, line: str, name: str, config: Target) -> ReplayedLine:
+    def _new_line(self, held: entries.Held, name: str, config: Target) -> ReplayedLine:
         target = self.monitor.targets.get(name)
         if target is None:
             target = self.monitor.targets[name] = TargetRecord(name, config.url, max_symbols=self._max_symbols)
-        new = ReplayedLine(line, target, lambda topic: self._rule(name, topic))
-        self._join(new)
+        new = ReplayedLine(held.line, target, lambda topic: self._rule(name, topic))
+        self._join(new, held.now)
         return new
 
     def _release(self, entry: entries.Released) -> None:
@@ -221,13 +222,14 @@ class Replay:
             group.judge(entry.now)
         self._look_at_all(entry.now)
 
-    def _regroup(self, name: str) -> None:
+    def _regroup(self, name: str, now: float) -> None:
         for line in self._lines_of(name):
             self._groups.pop((name, line.group), None)
         for line in self._lines_of(name):
-            self._join(line)
+            self._join(line, now)
+            line.intake.compare_by(line.sibling, now)
 
-    def _join(self, line: ReplayedLine) -> None:
+    def _join(self, line: ReplayedLine, now: float) -> None:
         name = self._target_of(line)
         redundancy = self._recorded[name].redundancy
         line.sibling = None
@@ -235,7 +237,7 @@ class Replay:
             group = self._groups.setdefault((name, line.group), Group(redundancy))
             line.sibling = group.join(line.replica, line.record)
         else:
-            alone(line.record)
+            alone(line.record, now)
 
     def _lines_of(self, target: str) -> list[ReplayedLine]:
         return [line for line in self._lines.values() if line.is_held and self._target_of(line) == target]

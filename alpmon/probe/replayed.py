@@ -11,9 +11,9 @@ from alpmon.core.freshness import TopicFreshness
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import Session, State
 from alpmon.core.subscriptions import RequestOp
-from alpmon.probe.fleet import settings_of
 from alpmon.probe.intake import Intake
 from alpmon.probe.telling import Tales
+from alpmon.probe.terms import settings_of
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:

@@ -114,10 +114,12 @@ def _lively(topic: TopicRecord, now: float) -> float:
     return topic.standing.delivered if live and topic.standing is not None else NEVER
 
 
-def alone(record: ConnectionRecord) -> None:
+def alone(record: ConnectionRecord, now: float) -> None:
     """A connection has no siblings any more, and nothing that they alone can tell."""
     record.delivery_delay = None
     for topic in record.topics.values():
+        if topic.standing is not None and topic.freshness is not None:
+            topic.freshness.evidence(now, None, Source.SIBLINGS)
         topic.standing = None
 
 

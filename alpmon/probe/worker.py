@@ -83,7 +83,6 @@ class Worker:
         self._token_source = token
         self._token = ""
         self._attempted = attempted
-        self._sibling = sibling
         taped_intake = Intake if tape is None else partial(TapedIntake, tape)
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
@@ -138,10 +137,23 @@ class Worker:
     def remove(self, topics: Sequence[str]) -> None:
         """Unsubscribe from topics that the record still holds."""
         now = time.monotonic()
-        if self._sibling is not None:
-            self._sibling.left(topics, now)
+        self._intake.left(topics, now)
         self._carry_out(self.session.remove(topics, now))
         self._intake.feed.forget_routes()
+
+    def hold_by(self, request: ConnectRequest, settings: Settings, now: float) -> None:
+        """Other limits are in force from here on, for the session that lives too; and another request from the next."""
+        self._request = request
+        self.session.hold_by(settings, now)
+        self._carry_out(())
+
+    def back_off_by(self, backoff: Backoff) -> None:
+        """Other delays count from the next attempt on, and begin anew."""
+        self._backoff = backoff
+
+    def compare_by(self, sibling: Sibling | None, now: float) -> None:
+        """Compare the connection with other replicas, or with none any more."""
+        self._intake.compare_by(sibling, now)
 
     # One attempt
 

@@ -74,6 +74,35 @@ def test_a_pong_that_answers_nothing_measures_nothing() -> None:
     assert keepalive.ponged(ping.payload, 102.0) is None
 
 
+def test_another_round_trip_interval_counts_from_its_change() -> None:
+    """Off is off, and on begins with an interval: a change is no reason to ask at once."""
+    keepalive = welcomed(rtt_interval=20.0)
+    ping = keepalive.tick(100.0)
+    assert isinstance(ping, SendPing)
+    keepalive.hold_by(0.0, None, 100.2)
+    assert keepalive.ponged(ping.payload, 100.5) == 0.5, "what is in flight is measured yet"
+    assert keepalive.deadline() == 150.0
+    keepalive.hold_by(5.0, None, 110.0)
+    assert keepalive.tick(114.9) is None
+    assert isinstance(keepalive.tick(115.0), SendPing)
+
+
+def test_the_same_round_trip_interval_again_changes_nothing() -> None:
+    """Or frequent reloads would put the next ping off for ever."""
+    keepalive = welcomed(rtt_interval=20.0)
+    keepalive.hold_by(20.0, None, 99.0)
+    assert isinstance(keepalive.tick(100.0), SendPing)
+
+
+def test_another_silence_is_in_force_at_once_and_auto_is_what_was_advertised() -> None:
+    """The peer may be late by it already."""
+    keepalive = welcomed(silence=5.0)
+    keepalive.hold_by(0.0, None, 104.0)
+    assert keepalive.deadline() == 150.0
+    keepalive.hold_by(0.0, 3.0, 104.0)
+    assert keepalive.tick(104.0) == GiveUp(Lateness.SILENCE)
+
+
 @given(st.integers(0, 40), seconds, seconds)
 def test_a_peer_that_answers_in_time_is_never_given_up(pings: int, interval: float, timeout: float) -> None:
     """Whatever the figures, as long as every deadline is looked at and answered."""

@@ -292,6 +292,17 @@ class TestWatch:
         assert watch.answered(shown | {"ETH_USDT": 2}, {"BTC_USDT": 7}, 160.0) is True
         assert watch.answered(shown | {"ETH_USDT": 2}, {"BTC_USDT": 7}, 162.0) is False
 
+    def test_another_interval_brings_the_next_read_nearer_and_puts_none_off(self) -> None:
+        """A verdict that is waited for does not wait longer."""
+        watch = watching()
+        watch.answered({"*": 7}, {"*": 7}, 100.0)
+        watch.ask_every(INTERVAL * 2)
+        assert watch.due == 100.0 + INTERVAL
+        watch.ask_every(INTERVAL / 2)
+        assert watch.due < 100.0 + INTERVAL
+        watch.answered({"*": 7}, {"*": 7}, 200.0)
+        assert watch.due == 200.0 + INTERVAL / 2
+
     def test_a_reference_that_is_behind_is_asked_at_the_usual_pace(self) -> None:
         """It gives no verdict, and is not pressed for one."""
         watch = watching()

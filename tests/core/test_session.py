@@ -234,6 +234,58 @@ def test_probes_that_are_off_are_neither_aimed_nor_hastened() -> None:
     assert told.at(4.0) == []
 
 
+def holds_by(told: Told, now: float, **limits: float) -> None:
+    told.session.hold_by(replace(SETTINGS, **limits), now)
+
+
+def test_other_limits_are_in_force_on_a_session_that_lives() -> None:
+    """What is waited for already is waited for by them."""
+    told = live()
+    holds_by(told, 2.0, ack_probe_interval=15.0, ack_timeout=1.0)
+    assert told.session.deadline() == 17.0
+    assert told.at(17.0) == ['probe: ["subscribe","trade.*"]']
+    assert told.session.deadline() == 18.0
+    holds_by(told, 17.5, ack_probe_interval=0.0, ack_timeout=3.0)
+    assert told.at(18.0) == []
+    assert told.at(20.0) == ["probe failed, timeout: trade.*"]
+    told.session.keepalive.last_frame = 90.0
+    assert told.session.deadline() == 140.0, "only silence is left to be due"
+
+
+def test_the_same_limits_again_change_nothing() -> None:
+    """Or frequent reloads would put the next probe off for ever."""
+    told = live(settings=replace(SETTINGS, ack_probe_interval=15.0))
+    holds_by(told, 10.0, ack_probe_interval=15.0)
+    assert told.session.deadline() == 15.0
+
+
+def test_a_longer_frame_limit_counts_for_the_next_request() -> None:
+    """A queue that was packed before is sent as it is."""
+    told = live(settings=replace(SETTINGS, max_frame_bytes=32))
+    holds_by(told, 2.0, max_frame_bytes=800)
+    assert [line(o) for o in told.session.add(["ticker.*", "rates.*"], 3.0)][-1] == (
+        'subscribe: ["subscribe","ticker.*","rates.*"]'
+    )
+
+
+def test_another_deadline_for_the_welcome_counts_from_the_upgrade() -> None:
+    """As the first one did."""
+    told = Told()
+    holds_by(told, 3.0, welcome_timeout=4.0)
+    assert told.session.deadline() == 4.0
+    assert told.at(4.0) == ["drop: welcome_timeout"]
+
+
+def test_another_deadline_for_the_token_counts_from_its_presentation() -> None:
+    """An acknowledgement and the token have one limit."""
+    told = Told(auth=True)
+    told.hears(WELCOME, 0.0)
+    told.hears('["subscribe",1790139140,"trade.*"]', 1.0)
+    holds_by(told, 2.0, ack_timeout=10.0)
+    assert told.at(6.0) == []
+    assert told.at(11.0) == ["token accepted"]
+
+
 def test_one_bad_topic_costs_its_neighbours_nothing() -> None:
     """The server refuses the whole frame; the culprit is dropped and the rest asked for again."""
     told = Told(["trade.*", "diff.NOPE_USDT"])

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import pytest
 
 from alpmon.config import parse
 from alpmon.core.layout import owner
-from alpmon.exchange.faults import HalfOpen, Mute, Payload
+from alpmon.exchange.faults import HalfOpen, Mute, Payload, RefuseUpgrades
 from alpmon.service import Service
 from tests.integration.harness import TARGET, Monitored, configuration, many_topics, monitoring, target, until
 
@@ -34,6 +35,10 @@ class Reloadable(Monitored):
         """`POST /-/reload`: status and text."""
         async with self._http.post(self.service.url + "/-/reload", headers=headers) as response:
             return response.status, await response.text()
+
+    def frames(self) -> list[int]:
+        """Data frames, by connection."""
+        return [record.data_frames for record in self.service.monitor.targets[TARGET].connections.values()]
 
     async def reload(self, *targets: dict[str, Any], **more: Any) -> None:
         """Write and take up a good configuration."""
@@ -132,7 +137,7 @@ async def test_the_private_channels_move_on_when_their_connection_goes(
 ) -> None:
     """They came over the first group; once that is gone another session begins, with the token."""
     exchange = await start_exchange()
-    (tmp_path / "token").write_text("s3cret")
+    (tmp_path / "token").write_text("token-of-the-test")
     topics, options = many_topics(40), {"auth": {"token_file": str(tmp_path / "token")}}
     async with reloadable(target(exchange.url, topics, **options)) as monitored:
         for label in ("0-0", "1-0"):
@@ -281,6 +286,114 @@ async def test_another_threshold_is_in_force_at_once(start_exchange: StartExchan
         assert len(exchange.ledger.attempts) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reconnect": {"initial": "2s", "max": "9s", "factor": 2}},
+        {"timeouts": {"connect": "3s", "welcome": "3s", "ack": "3s", "silence": "1m"}},
+        {"reference": {"url": "http://127.0.0.1:9/", "interval": "7s"}},
+        {"reference": {"interval": "7s"}},
+        {"freshness": {"default": {"floor": "7s"}}},
+        {"ack_probe_interval": "1h"},
+        {"rtt_interval": "1h"},
+        {"max_frame_bytes": 400},
+        {"max_topics_per_connection": 50},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_no_session_notices_a_change_that_it_can_live_with(
+    start_exchange: StartExchange, change: dict[str, Any]
+) -> None:
+    """On either of two connections nothing is asked and nothing ends."""
+    exchange = await start_exchange()
+    topics, quiet = many_topics(21), {"rtt_interval": "0s", "ack_probe_interval": "0s"}
+    async with reloadable(target(exchange.url, topics, **quiet)) as monitored:
+        for label in ("0-0", "1-0"):
+            await monitored.until_live(label)
+        before = [list(entry.requests) for entry in exchange.ledger.connections]
+        await monitored.reload(target(exchange.url, topics, **quiet) | change)
+        exchange.send(Payload(text='["t",1790139142,1,"A_B","1","1","buy"]'))
+        await until(lambda: monitored.frames() == [1, 1])
+        assert [entry.requests for entry in exchange.ledger.connections] == before
+        assert [entry.close for entry in exchange.ledger.connections] == [None, None]
+        assert len(exchange.ledger.attempts) == 2
+
+
+async def test_probes_and_pings_of_our_own_follow_the_configuration_on_a_live_session(
+    start_exchange: StartExchange,
+) -> None:
+    """They begin, and they end."""
+    exchange = await start_exchange()
+    quiet = target(exchange.url, ["trade.*"], rtt_interval="0s", ack_probe_interval="0s")
+    async with reloadable(quiet) as monitored:
+        await monitored.until_live()
+        await monitored.reload({**quiet, "rtt_interval": "20ms", "ack_probe_interval": "20ms"})
+        (entry,) = exchange.ledger.connections
+        await until(lambda: entry.client_pings >= 3 and len(entry.requests) >= 4)
+        await monitored.reload(quiet)
+        record = monitored.connection()
+        assert record.worker_restarts == 0
+        assert record.requests["probe"] >= 3
+        await until(lambda: record.requests["probe"] == record.ack["probe"].count)
+        assert entry.close is None
+
+
+async def test_other_delays_end_a_wait_by_the_old_ones(start_exchange: StartExchange) -> None:
+    """An hour was too long: the next attempt comes at once."""
+    exchange = await start_exchange()
+    refusing = exchange.faults.add(RefuseUpgrades())
+    slow = {**target(exchange.url, ["trade.*"]), "reconnect": {"initial": "1h", "max": "1h"}}
+    async with reloadable(slow) as monitored:
+        await until(lambda: monitored.connection().failures.total() == 2)
+        exchange.faults.lift(refusing)
+        await monitored.reload(target(exchange.url, ["trade.*"]))
+        await monitored.until_live()
+        assert len(exchange.ledger.attempts) == 3
+
+
+async def test_replicas_come_and_go_and_the_others_stay(start_exchange: StartExchange) -> None:
+    """They are compared while there are some: what is subscribed already counts from then on."""
+    exchange = await start_exchange()
+    one = target(exchange.url, ["trade.*"])
+    async with reloadable(one) as monitored:
+        await monitored.until_live()
+        first = exchange.ledger.connections[0]
+        requests = len(first.requests)
+        await monitored.reload({**one, "redundancy": 2})
+        standing = monitored.connection().topics["trade.*"].standing
+        assert standing is not None
+        assert standing.since <= time.monotonic()
+        await monitored.until_live("0-1")
+        exchange.send(Payload(text='["t",1790139142,1,"A_B","1","1","buy"]'))
+        await until(lambda: monitored.frames() == [1, 1])
+        assert (await monitored.scrape()).values("alpmon_missed_messages_total", topic="trade.*")
+        await monitored.reload(one)
+        second = exchange.ledger.connections[1]
+        await until(lambda: second.close is not None)
+        assert not (await monitored.scrape()).values("alpmon_missed_messages_total")
+        exchange.send(Payload(text='["t",1790139142,2,"A_B","1","1","buy"]'))
+        await until(lambda: monitored.connection().data_frames == 2)
+        assert (first.close, len(first.requests), len(exchange.ledger.attempts)) == (None, requests, 2)
+
+
+async def test_credentials_concern_the_connection_that_presents_them(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """The other one carries no private channel, and lives on."""
+    exchange = await start_exchange()
+    (tmp_path / "token").write_text("token-of-the-test")
+    topics = many_topics(21)
+    async with reloadable(target(exchange.url, topics)) as monitored:
+        for label in ("0-0", "1-0"):
+            await monitored.until_live(label)
+        large, small = sorted(exchange.sessions, key=lambda session: -len(session.topics))
+        await monitored.reload(target(exchange.url, topics, auth={"token_file": str(tmp_path / "token")}))
+        await until(lambda: any(entry.authenticated for entry in exchange.ledger.connections))
+        assert large.entry.close is not None
+        assert small.entry.close is None
+        assert len(exchange.ledger.attempts) == 3
+
+
 async def test_a_page_from_elsewhere_cannot_reload(start_exchange: StartExchange) -> None:
     """A browser says where it comes from."""
     exchange = await start_exchange()
@@ -350,6 +463,34 @@ async def test_the_reference_stays_with_a_session_and_goes_with_its_url(start_ex
         assert watch is not None
         await until(lambda: watch.divergence(time.monotonic()) > 0.0)
         await monitored.reload(plain)
-        await until(lambda: len(exchange.ledger.connections) == 2)
         scrape = await monitored.scrape()
         assert not scrape.values("alpmon_topic_reference_divergence_seconds")
+        assert len(exchange.ledger.attempts) == 1
+
+
+async def test_a_silence_that_was_there_before_the_reference_is_not_judged_by_it(
+    start_exchange: StartExchange,
+) -> None:
+    """REST had moved on already, unseen: that it moves no more does not mean that nothing was missed.
+
+    A silence that begins after is judged, and when REST is asked no more what it said is void.
+    """
+    frozen, idle = "market_depth.BTC_USDT", "market_depth.ETH_USDT"
+    exchange = await start_exchange()
+    book = lambda topic: exchange.market.quotes.book(topic.partition(".")[2], time.time())  # noqa: E731
+    plain = target(exchange.url, [frozen, idle], freshness={"default": {"mode": "fixed", "after": "1s"}})
+    async with reloadable(plain) as monitored:
+        await monitored.until_live()
+        exchange.publish(book(frozen))
+        await until(lambda: monitored.connection().data_frames == 1)
+        exchange.faults.add(Mute(topic=frozen))
+        exchange.publish(book(frozen))
+        await monitored.reload({**plain, "reference": {"url": exchange.rest_url, "interval": "1s"}})
+        exchange.publish(book(idle))
+        state = lambda topic: monitored.connection().topics[topic].freshness.state(time.monotonic())  # type: ignore[union-attr] # noqa: E731
+        await until(lambda: state(idle) == "quiet")
+        assert state(frozen) == "stale"
+        assert {entry.pair for entry in exchange.ledger.rest} == {"ETH_USDT"}
+        await monitored.reload(plain)
+        assert state(idle) == "stale"
+        assert len(exchange.ledger.attempts) == 1

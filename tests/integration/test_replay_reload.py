@@ -9,7 +9,7 @@ import pytest
 
 from alpmon.core.cadence import Cadence
 from alpmon.core.rates import Rate
-from alpmon.exchange.faults import Abort, Mute, Payload
+from alpmon.exchange.faults import Abort, DropAcks, Mute, Payload
 from alpmon.telemetry import statefile
 from alpmon.telemetry.entries import Asked, Counted, Evidence, Held, Released, Reloaded, Text
 from alpmon.telemetry.untaped import read
@@ -135,13 +135,34 @@ async def test_a_topic_added_in_a_part_that_is_lost_is_held_in_the_next(
     assert topics["rates.*"].subscribed_wall == 0.0, "down at the end"
 
 
-async def test_other_time_limits_end_the_session_and_begin_another(
+async def test_other_limits_that_a_session_lives_with_are_in_force_in_the_replay(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
+    """Probes and deadlines that were configured in its midst, and taken away again."""
+    exchange = await start_exchange()
+    quiet = target(exchange.url, ["trade.*"], rtt_interval="0s", ack_probe_interval="0s")
+    busy = {**quiet, "rtt_interval": "20ms", "ack_probe_interval": "20ms", "timeouts": {"ack": "100ms"}}
+    async with Recorded(tmp_path / "x.jsonl", configured(quiet)) as recorded:
+        await until_live(recorded)
+        recorded.reload(busy)
+        await until(lambda: recorded.connection().ack["probe"].count >= 3)
+        exchange.faults.add(DropAcks())
+        await until(lambda: recorded.connection().request_failures["probe", "timeout"] >= 2)
+        recorded.reload(quiet)
+        send_trade(exchange, 1)
+        await until_frames(recorded, 1)
+        assert len(exchange.ledger.attempts) == 1
+    _, replayed = retold(recorded.path)
+    assert_same(replayed, recorded.monitor)
+
+
+async def test_what_a_connection_begins_with_ends_the_session_and_begins_another(
     start_exchange: StartExchange, tmp_path: Path
 ) -> None:
     """With other topics and other thresholds in one go."""
     exchange = await start_exchange()
     before = target(exchange.url, ["trade.*", "ticker.*"], freshness=fixed("1h"))
-    after = target(exchange.url, ["trade.*", "rates.*"], freshness=fixed("300ms"), timeouts={"ack": "3s"})
+    after = target(exchange.url, ["trade.*", "rates.*"], freshness=fixed("300ms"), tls={"server_name": "x"})
     async with Recorded(tmp_path / "x.jsonl", configured(before)) as recorded:
         await until_live(recorded)
         send_trade(exchange, 1)
