@@ -164,8 +164,9 @@ class Subscriptions:
         return self._ask(RequestOp.SUBSCRIBE, tuple(self.status), now)
 
     def add(self, topics: Iterable[str], now: float) -> list[Output]:
-        """Ask for more topics; those known to this session keep their answer."""
-        fresh = tuple(topic for topic in dict.fromkeys(topics) if topic not in self.status)
+        """Ask for more topics; those known to this session keep their answer, unless it was that there is no room."""
+        unasked = (None, TopicStatus.OVERFLOWED)
+        fresh = tuple(topic for topic in dict.fromkeys(topics) if self.status.get(topic) in unasked)
         self.status.update(dict.fromkeys(fresh, TopicStatus.WAITING))
         return self._ask(RequestOp.SUBSCRIBE, fresh, now)
 

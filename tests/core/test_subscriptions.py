@@ -203,6 +203,19 @@ class TestLimit:
         assert subs.status == {A: ACKNOWLEDGED, B: ACKNOWLEDGED, C: OVERFLOWED, D: OVERFLOWED}
         assert subs.settled
 
+    def test_a_topic_that_overflowed_may_come_back_when_there_is_room(self) -> None:
+        """Others have left since: it is asked for like any other."""
+        subs = subscriptions(A, B)
+        subs.start(0.0)
+        subs.refused(too_many(), 1.0)
+        subs.acknowledged(ack(A), 2.0)
+        assert subs.refused(too_many(), 3.0)[1] == Overflow((B,), 1)
+        subs.remove([A], 4.0)
+        subs.acknowledged(ack(A, operation=Operation.UNSUBSCRIBE), 5.0)
+        assert subs.add([B], 6.0) == [asked(B)]
+        subs.acknowledged(ack(B), 7.0)
+        assert subs.status == {B: ACKNOWLEDGED}
+
     def test_server_that_takes_no_topic_at_all_rejects(self) -> None:
         """A limit of none cannot be met by another connection."""
         subs = subscriptions(A)
