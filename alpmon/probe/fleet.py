@@ -16,13 +16,14 @@ from alpmon.core.placement import Placement
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestOp
+from alpmon.probe.account import RELOAD, SHUTDOWN
 from alpmon.probe.auth import token_source
 from alpmon.probe.line import Line
 from alpmon.probe.reference import Reference, dismiss, prepare
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.terms import backoff_of, request_of, rule_of, settings_of
-from alpmon.probe.worker import RELOAD, SHUTDOWN, Worker
+from alpmon.probe.worker import Worker
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:

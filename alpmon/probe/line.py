@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.backoff import Backoff, deserves_reset
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
-from alpmon.probe.worker import RELOAD
+from alpmon.probe.account import RELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Line:
             self.worker.stop(reason)
         else:
             self._task.cancel()
-            self.record.state, self.record.retry_at_wall = State.STOPPED, 0.0
+            self.record.state = State.STOPPED
         return self._task
 
     async def _keep(self) -> None:
@@ -122,5 +122,7 @@ class Line:
     async def _wait(self, seconds: float) -> None:
         if self.is_wanted:
             self.record.retry_at_wall = time.time() + seconds
-            await asyncio.sleep(seconds)
-            self.record.retry_at_wall = 0.0
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self.record.retry_at_wall = 0.0

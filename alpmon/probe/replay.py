@@ -15,12 +15,12 @@ import msgspec
 
 from alpmon.core.freshness import Source
 from alpmon.core.session import IllegalMoveError, State
+from alpmon.probe.account import clear_session
 from alpmon.probe.clocks import ClockError, Clocks, moment_of
 from alpmon.probe.replayed import ReplayedLine
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.telling import Teller
 from alpmon.probe.terms import rule_of, settings_of
-from alpmon.probe.worker import clear_session
 from alpmon.telemetry import entries
 from alpmon.telemetry.memory import restore
 from alpmon.telemetry.rates import read_rates

@@ -8,18 +8,16 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from alpmon.core.backoff import deserves_reset
-from alpmon.core.protocol import Dialect
 from alpmon.core.session import DropCause, Session, State
 from alpmon.logs import Bounded
 from alpmon.masking import SECRETS
+from alpmon.probe.account import SHUTDOWN, Account, Failure, clear_session, dropped
 from alpmon.probe.auth import AuthError
-from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
+from alpmon.probe.closing import CloseCause, CloseFacts
 from alpmon.probe.connector import ConnectFailed, connect
 from alpmon.probe.intake import GOING_AWAY, Intake
 from alpmon.probe.taped import TapedIntake, TapedSession
-from alpmon.telemetry.recorder import Trouble
-from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
+from alpmon.telemetry.state import FailureReason, Initiator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +32,9 @@ if TYPE_CHECKING:
     from alpmon.probe.taped import LineTape
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
-SHUTDOWN: Final = "shutdown"
-RELOAD: Final = "reload"
 RENEWAL_CHECK_SECONDS: Final = 1.0
+_NO_WELCOME: Final = Failure(FailureReason.WELCOME_TIMEOUT, "no welcome in time")
+_CLOSED_EARLY: Final = Failure(FailureReason.HANDSHAKE, "closed before the welcome")
 _WARN_EVERY_SECONDS: Final = 60.0
 
 
@@ -73,7 +71,6 @@ class Worker:
         tape: LineTape | None = None,
     ) -> None:
         topics = [topic.topic for topic in record.topics.values() if topic.freshness is not None]
-        self._tape = tape
         taped_session = Session if tape is None else partial(TapedSession, tape)
         self.session = taped_session(settings, topics, authenticate=token is not None)
         self._record = record
@@ -87,11 +84,11 @@ class Worker:
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )
+        self._account = Account(record, log, tape)
         self._holding = False
         self._stopping = False
         self._stop_reason = SHUTDOWN
         self._task: asyncio.Task[None] | None = None
-        self._data_before = 0
         record.state = self.session.state
         record.state_since_wall = time.time()
 
@@ -112,7 +109,7 @@ class Worker:
             self._died(bug)
             raise
         if self.session.state is not State.STOPPED:
-            self._ended(_dropped("", None), None)
+            self._ended(dropped(None), None)
 
     def stop(self, reason: str = SHUTDOWN) -> None:
         """Say goodbye (1001) where there is somebody to say it to, and let `run` end."""
@@ -159,40 +156,30 @@ class Worker:
 
     async def _attempt(self) -> float | None:
         """Connect and hold until the end; the seconds that the server asked us to stay away, if it did."""
-        self._record.attempts += 1
-        self._data_before = self._record.data_frames
+        self._account.begin()
         try:
             if self._token_source is not None:
                 self._token = await self._token_source.get()
             connected = await connect(self._request, self._intake, self._observe)
         except AuthError as failure:
-            return self._failed(FailureReason.AUTH, SECRETS.text(str(failure)), None)
+            return self._failed(Failure(FailureReason.AUTH, SECRETS.text(str(failure))), None)
         except ConnectFailed as failure:
-            return self._failed(failure.reason, str(failure), failure.retry_after_seconds)
+            return self._failed(Failure(failure.reason, str(failure)), failure.retry_after_seconds)
         await self._hold(connected)
         return None
 
     def _observe(self, phase: Phase, seconds: float) -> None:
         self._record.connect[phase].observe(seconds)
 
-    def _failed(self, reason: FailureReason, detail: str, retry_after: float | None) -> float | None:
+    def _failed(self, failure: Failure, retry_after: float | None) -> float | None:
         """An attempt came to nothing, unless it came to a session first.
 
         The welcome may lie in one read with the upgrade; where our loop was late, that is read when the deadline of the
         attempt is past already, and before anybody looks at it.
         """
-        self._ended(_dropped(detail, CloseCause.CONNECTION_LOST), (reason, detail))
+        self._ended(dropped(CloseCause.CONNECTION_LOST, failure.detail), failure)
         self._attempted()
         return retry_after
-
-    def _count_failure(self, reason: FailureReason, detail: str, now: float, wall: float) -> None:
-        self._record.failures[reason] += 1
-        self._record.last_failure = f"{reason}: {detail}"
-        self._record.last_failure_wall = time.time()
-        self._record.recorder.trouble(Trouble.CONNECT_FAILED, reason, detail, "", wall)
-        if self._tape is not None:
-            self._tape.failed(reason, detail, now, wall)
-        self._log.warning("connection attempt failed", reason=reason, detail=detail)
 
     async def _hold(self, connected: Connected) -> None:
         if connected.certificate_not_after_wall is not None:
@@ -210,8 +197,7 @@ class Worker:
                 renewing.cancel()
                 await asyncio.gather(renewing, return_exceptions=True)
         timed_out = self._intake.drop_cause is DropCause.WELCOME_TIMEOUT
-        reason = FailureReason.WELCOME_TIMEOUT if timed_out else FailureReason.HANDSHAKE
-        self._ended(facts, (reason, "no welcome in time" if timed_out else "closed before the welcome"))
+        self._ended(facts, _NO_WELCOME if timed_out else _CLOSED_EARLY)
         self._holding = False
 
     async def _renew(self, source: TokenSource) -> None:
@@ -238,19 +224,22 @@ class Worker:
         delay = self._backoff.next_delay(retry_after)
         self._record.retry_at_wall = time.time() + delay
         self._log.info("waiting to reconnect", seconds=round(delay, 3))
-        await asyncio.sleep(delay)
-        self._record.retry_at_wall = 0.0
+        try:
+            await asyncio.sleep(delay)
+        finally:
+            self._record.retry_at_wall = 0.0
         self._carry_out(self.session.retry())
 
     # How it ended
 
-    def _ended(self, facts: CloseFacts, failure: tuple[FailureReason, str] | None) -> None:
+    def _ended(self, facts: CloseFacts, failure: Failure | None) -> None:
         """Account for the session, or for the attempt if it never came to one, and forget what was true of it."""
         now, wall = time.monotonic(), time.time()
         if self.session.up:
-            self._account_session(facts, now, wall)
+            if self._account.ended(self.session, facts, self._cause(facts), now, wall):
+                self._backoff.reset()
         elif failure is not None and not self._stopping:
-            self._count_failure(*failure, now, wall)
+            self._account.failed(failure, now, wall)
         self._carry_out(self.session.stop(now) if self._stopping else self.session.ended(now))
         clear_session(self._record, now)
 
@@ -264,38 +253,11 @@ class Worker:
         trying = self.session.state in (State.CONNECTING, State.WELCOMING)
         self._intake.abort()
         with suppress(Exception):  # That it sits here as well must not hide the first one.
-            self._ended(_dropped(detail, CloseCause.PROTOCOL_ERROR), (FailureReason.OTHER, detail) if trying else None)
+            self._ended(
+                dropped(CloseCause.PROTOCOL_ERROR, detail), Failure(FailureReason.OTHER, detail) if trying else None
+            )
         self._record.state = State.STOPPED if self._stopping else State.BACKOFF
         clear_session(self._record, time.monotonic())
-
-    def _account_session(self, facts: CloseFacts, now: float, wall: float) -> None:
-        record, session = self._record, self.session
-        lived = now - session.welcomed_at
-        initiator, reason = self._cause(facts)
-        record.disconnects[initiator, str(facts.code), reason] += 1
-        record.session_duration.observe(lived)
-        end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text, facts.error)
-        if self._tape is not None:
-            self._tape.disconnected(end, now)
-        if reason not in (SHUTDOWN, RELOAD):
-            told = f"by {initiator}, code {facts.code} {facts.reason_text or facts.error}".rstrip()
-            record.recorder.trouble(Trouble.DISCONNECTED, reason, told, record.client_id, wall)
-        delivered = record.data_frames - self._data_before
-        if deserves_reset(session.acknowledged, delivered > 0, lived):
-            self._backoff.reset()
-        self._log.info(
-            "session ended",
-            client_id=record.client_id,
-            dialect=record.dialect,
-            seconds=round(lived, 3),
-            initiator=initiator,
-            code=facts.code,
-            reason=reason,
-            close_reason=facts.reason_text,
-            error=facts.error,
-            data_frames=delivered,
-            topics=len(record.topics),
-        )
 
     def _cause(self, facts: CloseFacts) -> tuple[Initiator, str]:
         if self._stopping:
@@ -306,23 +268,3 @@ class Worker:
 
     def _carry_out(self, outputs: Sequence[object]) -> None:
         self._intake.carry_out(outputs, time.monotonic(), time.time())  # type: ignore[arg-type]
-
-
-def _dropped(detail: str, cause: CloseCause | None) -> CloseFacts:
-    """The end of a connection that we dropped without a goodbye."""
-    return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, None, detail, cause)
-
-
-def clear_session(record: ConnectionRecord, now: float) -> None:
-    """Forget what was true of the session only; every topic is down from here."""
-    record.established_wall = 0.0  # First: a scrape, in its own thread, shall not find a session without a name.
-    record.client_id = ""
-    record.dialect = Dialect.UNKNOWN
-    record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
-    record.last_ping_wall = record.last_frame_wall = 0.0
-    if record.latest is not None:
-        record.latest.clear()
-    for topic in record.topics.values():
-        topic.subscribed_wall = 0.0
-        if topic.freshness is not None:
-            topic.freshness.down(now)

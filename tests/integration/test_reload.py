@@ -347,6 +347,7 @@ async def test_other_delays_end_a_wait_by_the_old_ones(start_exchange: StartExch
         await until(lambda: monitored.connection().failures.total() == 2)
         exchange.faults.lift(refusing)
         await monitored.reload(target(exchange.url, ["trade.*"]))
+        assert monitored.connection().retry_at_wall == 0.0
         await monitored.until_live()
         assert len(exchange.ledger.attempts) == 3
 

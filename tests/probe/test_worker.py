@@ -19,8 +19,9 @@ from websockets.utils import accept_key
 from alpmon.core.backoff import Backoff
 from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.session import Settings, State
+from alpmon.probe.account import RELOAD
 from alpmon.probe.connector import ConnectRequest
-from alpmon.probe.worker import RELOAD, Worker
+from alpmon.probe.worker import Worker
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, Phase, TargetRecord, TopicRecord
 from tests.integration.harness import until
 from tests.probe.probe_peers import frame
@@ -184,10 +185,8 @@ async def test_a_session_that_a_bug_of_ours_ended_is_accounted_for(
     kept.assert_nothing_is_left()
     assert kept.record.state is State.BACKOFF
     (ended,) = (log for log in logs if log["event"] == "session ended")
-    assert (ended["close_reason"], ended["client_id"]) == (
-        "a bug of ours: TypeError",
-        exchange.ledger.connections[0].client_id,
-    )
+    assert (ended["close_reason"], ended["error"]) == ("", "a bug of ours: TypeError")
+    assert ended["client_id"] == exchange.ledger.connections[0].client_id
 
 
 async def test_an_attempt_that_a_bug_of_ours_ended_has_failed(
