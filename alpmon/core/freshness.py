@@ -120,9 +120,10 @@ class TopicFreshness:
         self._reset(now, TopicState.PENDING)
 
     def down(self, now: float) -> None:
-        """The session ended; the time until the next acknowledgement counts for nothing."""
-        self._close_spell(now)
-        self._reset(now, TopicState.DOWN)
+        """The session ended; the time until the next acknowledgement counts for nothing. Ignored while down."""
+        if self._phase is not TopicState.DOWN:
+            self._close_spell(now)
+            self._reset(now, TopicState.DOWN)
 
     def asked(self, now: float) -> None:
         """A request that holds the topic was sent; the probe of a topic that is already served changes nothing."""

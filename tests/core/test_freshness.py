@@ -91,6 +91,14 @@ class TestStates:
         assert topic.stale_seconds(1000.0) == 5.0
         assert topic.age(1000.0) == 0.0
 
+    def test_down_again_is_down_since_the_first_time(self) -> None:
+        """An attempt that fails ends no session: nobody was there to be lost."""
+        topic = subscribed()
+        topic.down(110.0)
+        topic.down(120.0)
+        assert topic.since(1000.0) == 110.0
+        assert topic.stale_seconds(1000.0) == 5.0
+
 
 class TestOnlyOwnDataRefreshes:
     def test_a_probe_acknowledged_again_does_not_refresh(self) -> None:
