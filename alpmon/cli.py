@@ -278,9 +278,9 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
 def replay(file: Path, config_file: Path | None) -> None:
     """Tell what `alpmon record` wrote to FILE to the same core again: what would have been alerted, and when.
 
-    A line for each trouble as it comes and goes, and a table at the end: for each topic its longest silence beside
-    the threshold, how often, how long at most and how long in all it was stale, and what was thin or missed. FILE.1
-    and so on are read first.
+    A line for each trouble as it comes and goes, one for each of the shipped alerts that would have fired or
+    resolved, and a table at the end: for each topic its longest silence beside the threshold, how often, how long at
+    most and how long in all it was stale, and what was thin or missed. FILE.1 and so on are read first.
 
     To tune thresholds change `freshness` in a copy of the configuration and judge by it. What the connections did
     stays as it was. The same recording and the same configuration give the same answer, byte for byte.

@@ -132,6 +132,7 @@ class Replay:
         line.connection.now = entry.now
         self._of_a_line[type(entry)](line, entry)
         self._teller.look(line, entry.now)
+        self._teller.conditions.look(line, entry.now)
 
     # What the recording tells of the whole
 
@@ -181,6 +182,7 @@ class Replay:
             clear_session(line.record, held.now)
         line.begin(config, held)
         self._recall(line)
+        self._teller.conditions.look(line, held.now)
 
     def _new_line(self, held: entries.Held, name: str, config: Target) -> ReplayedLine:
         target = self.monitor.targets.get(name)
@@ -197,6 +199,7 @@ class Replay:
             return  # It had not begun.
         self._teller.look(line, entry.now)
         self._teller.report(line.name, entry.now, "no longer in the configuration")
+        self._teller.conditions.gone(line, entry.now)
         line.release()
         self._lines[entry.after] = line
         name = self._target_of(line)
@@ -342,7 +345,8 @@ class Replay:
         for line in self._lines.values():
             self._teller.look(line, now)
             self._teller.look_at_feed(line)
-        self._teller.flush()
+            self._teller.conditions.look(line, now)
+        self._teller.flush(now)
 
     def _sum_up(self) -> None:
         header = self._header
@@ -354,6 +358,7 @@ class Replay:
         self._say(f"judged by {chosen}")
         if header.part:
             self._say("the recording's beginning was dropped: this is from its oldest part that is left")
+        self._teller.sum_up_alerts()
         if not self._lines:
             self._say("no connection was begun")
         for line in self._lines.values():

@@ -7,7 +7,9 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
+from alpmon.probe.alarms import Alarms
 from alpmon.probe.clocks import moment_of
+from alpmon.probe.conditions import Conditions
 from alpmon.telemetry.troubles import THIN_RATIO
 
 if TYPE_CHECKING:
@@ -59,32 +61,44 @@ class Teller:
     Args:
         say: is given each line.
         clocks: of the recording.
+
+    Attributes:
+        conditions: where what would have been alerted is seen.
     """
 
     def __init__(self, say: Callable[[str], None], clocks: Clocks) -> None:
         self._say = say
         self._clocks = clocks
         self._untold: list[tuple[float, str]] = []
+        self._alarms = Alarms(self.report)
+        self.conditions = Conditions(self._alarms)
 
     def report(self, name: str, now: float, words: str) -> None:
         """Something happened at `now`, which is past; told by `flush`."""
         moment = moment_of(self._clocks.wall - (self._clocks.now - now))
         self._untold.append((now, f"{moment} {name} {words}" if name else f"{moment} {words}"))
 
-    def flush(self) -> None:
-        """Tell what is reported, the oldest first; nothing older may come after."""
+    def flush(self, now: float) -> None:
+        """Tell what is reported and what would have been alerted by now, the oldest first; nothing older may come."""
+        self._alarms.until(now)
         for _, words in sorted(self._untold, key=lambda each: each[0]):
             self._say(words)
         self._untold.clear()
 
     def look(self, line: ReplayedLine, now: float) -> None:
         """Tell each topic that came into trouble or out of it, as of the moment when it did."""
+        held, tales = 0, line.tales.topics
         for topic, freshness in line.judged():
-            tale = line.tales.topics.setdefault(topic, _Tale())
+            held += 1
+            tale = tales.setdefault(topic, _Tale())
             tale.longest_silence = max(tale.longest_silence, freshness.age(now))
             state = freshness.state(now)
             if state is not tale.state:
-                self._turned(line.name, topic, tale, freshness, state, now)
+                self._turned(line, topic, tale, freshness, state, now)
+        if held < len(tales):
+            for topic in [topic for topic in tales if topic not in line.record.topics]:
+                del tales[topic]
+                self.conditions.gone(line, now, topic)
 
     def look_at_feed(self, line: ReplayedLine) -> None:
         """Tell what the feed's own sanity found, and what was missed, since the last look."""
@@ -106,6 +120,7 @@ class Teller:
 
     def look_at_rates(self, line: ReplayedLine, now: float) -> None:
         """Tell each topic that went thin or is no longer, now that its rate was read."""
+        self.conditions.rates_read(line, now)
         for topic in line.record.topics.values():
             if topic.freshness is None:
                 continue
@@ -119,6 +134,13 @@ class Teller:
                 tale.thin_seconds += now - tale.thin_since
                 tale.thin_since = inf
 
+    def sum_up_alerts(self) -> None:
+        """How often each alert would have fired, and what fires still."""
+        fired = ", ".join(f"{name}: {times}" for name, times in sorted(self._alarms.fired.items()))
+        self._say(f"would have fired: {fired or 'nothing'}")
+        for alert, subject in self._alarms.firing():
+            self._say(f"fires still: {alert.name}, {subject}")
+
     def sum_up(self, line: ReplayedLine, now: float) -> None:
         """A table of one connection, as of `now`."""
         record = line.record
@@ -131,7 +153,7 @@ class Teller:
         self._say_table(rows)
 
     def _turned(
-        self, name: str, topic: str, tale: _Tale, freshness: TopicFreshness, state: TopicState, now: float
+        self, line: ReplayedLine, topic: str, tale: _Tale, freshness: TopicFreshness, state: TopicState, now: float
     ) -> None:
         since = freshness.since(now) if state in _TOLD else now
         if tale.state in _LATE:
@@ -144,7 +166,8 @@ class Teller:
         elif state is TopicState.SILENT:
             words += ", nothing since it was acknowledged"
         if state in _TOLD or tale.state in _TOLD:
-            self.report(name, since, words)
+            self.report(line.name, since, words)
+        self.conditions.turned(line, topic, state, since, now)
         tale.state, tale.since = state, since
 
     def _row(self, line: ReplayedLine, topic: TopicRecord, now: float) -> tuple[str, ...]:
