@@ -34,6 +34,11 @@ DEMO_TOPICS: Final = (
 """One of each kind: a wildcard of each busy channel, books of busy and of quiet pairs, and one that the observed
 dialect acknowledges and never delivers."""
 
+OBSERVED: Final = Settings(seed=1)
+"""The demo's exchange that plays the scenario."""
+DOCUMENTED: Final = Settings(dialect=Dialect.DOCUMENTED, seed=2)
+"""And the one that stays healthy."""
+
 
 async def simulate(settings: Settings, scenario: Scenario | None) -> None:
     """Serve a simulated exchange until SIGTERM or SIGINT.
@@ -49,7 +54,7 @@ async def simulate(settings: Settings, scenario: Scenario | None) -> None:
 
 async def demo(listen: str, scenario: Scenario) -> None:
     """Run the monitor against two simulated exchanges: one plays the scenario, the other stays healthy."""
-    async with _playing(Settings(seed=1), scenario) as observed, _playing(_documented(), None) as documented:
+    async with _playing(OBSERVED, scenario) as observed, _playing(DOCUMENTED, None) as documented:
 
         async def tell(running: Service) -> None:
             click.echo(_where_to_look(running.url, observed, scenario), err=True)
@@ -83,10 +88,6 @@ def _watched() -> dict[str, Any]:
             ],
         },
     }
-
-
-def _documented() -> Settings:
-    return Settings(dialect=Dialect.DOCUMENTED, seed=2)
 
 
 @contextlib.asynccontextmanager

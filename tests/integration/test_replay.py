@@ -16,11 +16,8 @@ from hypothesis import strategies as st
 from alpmon.config import show
 from alpmon.core.cadence import Cadence
 from alpmon.core.freshness import Rule
-from alpmon.core.protocol import Dialect
 from alpmon.core.rates import Rate
-from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import Abort, Freeze, Mute, Payload
-from alpmon.exchange.scenario import Scenario, load, play
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.telemetry import statefile
 from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Released, Text
@@ -28,67 +25,15 @@ from alpmon.telemetry.tape import Tape, TapeError
 from alpmon.telemetry.untaped import read
 from tests.integration.harness import TARGET, configuration, target, until
 from tests.integration.prometheus import free_port
-from tests.integration.recording import Recorded, assert_same, configured, retold, run, verdicts
+from tests.integration.recording import Recorded, assert_same, configured, retold, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from alpmon.exchange import Exchange
     from alpmon.telemetry.state import ConnectionRecord
     from tests.conftest import StartExchange
-
-PACE = 25.0
-FIRST_FIVE_MINUTES = 300.0
-TOPICS = ["ticker.*", "trade.*", "market_depth.BTC_USDT", "market_depth.ETH_USDT", "diff.BTC_USDT"]
-
-
-def paced(seconds: float) -> str:
-    """A duration at the pace of the test."""
-    return f"{round(seconds / PACE * 1000)}ms"
-
-
-def demo_like(url: str, **more: Any) -> dict[str, Any]:
-    """The demo's target, at the pace of the test."""
-    return {
-        "name": TARGET,
-        "url": url,
-        "topics": TOPICS,
-        "timeouts": {"ack": paced(50)},
-        "ack_probe_interval": paced(5),
-        "rtt_interval": paced(5),
-        "reconnect": {"initial": paced(1), "max": paced(10)},
-        "freshness": {
-            "default": {"silent_after": paced(60), "floor": paced(5), "ceiling": paced(120)},
-            "overrides": [{"topics": "trade.*", "mode": "fixed", "after": paced(15)}],
-        },
-        **more,
-    }
-
-
-@pytest.mark.parametrize("dialect", [Dialect.OBSERVED, Dialect.DOCUMENTED])
-async def test_the_demos_first_five_minutes_replayed_twice_give_the_verdicts_of_the_live_run(
-    tmp_path: Path, dialect: Dialect
-) -> None:
-    """Every fault of the demo at 25 times its pace: counts, episodes and stale seconds to the last bit."""
-    demo = load("demo")
-    settings = Settings(
-        dialect=dialect, seed=1, rate=PACE, ping_interval_seconds=20 / PACE, ping_timeout_seconds=30 / PACE
-    )
-    async with Exchange(settings) as exchange:
-        config = configured(demo_like(exchange.url))
-        async with Recorded(tmp_path / "demo.jsonl", config) as recorded:
-            playing = asyncio.create_task(play(exchange, Scenario(demo.description, demo.steps), pace=PACE))
-            await asyncio.wait([playing], timeout=FIRST_FIVE_MINUTES / PACE)
-            playing.cancel()
-    live = verdicts(recorded.monitor)
-    said, replayed = retold(recorded.path)
-    assert verdicts(replayed) == live
-    assert retold(recorded.path)[0] == said
-    record = recorded.connection()
-    # How much of a fault is met at this pace is the machine's business; that they are met at all is not.
-    assert record.disconnects.total() >= 3, said
-    assert sum(topic.freshness.episodes(0.0) for topic in record.topics.values() if topic.freshness) >= 2, said
-    assert "trade.*: live -> stale" in said
 
 
 @pytest.fixture
