@@ -12,10 +12,18 @@ import pytest
 import trustme
 
 from alpmon.exchange import Exchange, Settings
+from alpmon.masking import SECRETS
 
 # a busy machine is no failure, and a failure must come again
 hypothesis.settings.register_profile("alpmon", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("alpmon")
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token of one test is an innocent word in another."""
+    for name, nothing in {"_secrets": {}, "_forms": [], "_pattern": None}.items():
+        monkeypatch.setattr(SECRETS, name, nothing)
 
 
 class StartExchange(Protocol):
