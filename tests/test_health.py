@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import subprocess
@@ -10,17 +11,19 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import bcrypt
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
 from alpmon.cli import main
-from alpmon.health import UnhealthyError, ask
+from alpmon.health import Credentials, UnhealthyError, ask
 from tests.integration.harness import monitoring, target, until
 from tests.integration.prometheus import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import trustme
 
@@ -67,6 +70,49 @@ async def test_a_monitor_that_wants_a_password_is_alive(status: int) -> None:
     """It has answered, and that was the question."""
     async with answering(status) as url:
         assert await asyncio.to_thread(ask, url, SECONDS) == "guarded, and answering"
+
+
+async def test_with_the_password_the_answer_itself_counts(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """So a probe of `/-/ready` says something although the path is guarded; a wrong password is no answer."""
+    web_config = tmp_path / "web.yaml"
+    web_config.write_text(
+        json.dumps({"basic_auth_users": {"prober": bcrypt.hashpw(b"s3cr3t", bcrypt.gensalt(4)).decode()}})
+    )
+    exchange = await start_exchange()
+    async with monitoring(target(exchange.url, ["trade.*"]), web_config_file=str(web_config)) as monitored:
+        files = Credentials(written(tmp_path / "user", "prober\n"), written(tmp_path / "password", "s3cr3t\n"))
+        ready = f"{monitored.service.url}/-/ready"
+        await until(lambda: monitored.service.monitor.first_attempts_made)
+        assert await asyncio.to_thread(ask, ready, SECONDS) == "guarded, and answering"
+        monitored.service.monitor.first_attempts_made = False
+        with pytest.raises(UnhealthyError, match="503 not ready"):
+            await asyncio.to_thread(ask, ready, SECONDS, files)
+        monitored.service.monitor.first_attempts_made = True
+        assert await asyncio.to_thread(ask, ready, SECONDS, files) == "ready"
+        written(tmp_path / "password", "wrong")
+        with pytest.raises(UnhealthyError, match="401"):
+            await asyncio.to_thread(ask, ready, SECONDS, files)
+
+
+def written(file: Path, text: str) -> Path:
+    """A file with that text."""
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--username-file", "USER"], 2, "--password-file"),
+        (["--username-file", "USER", "--password-file", "none"], 1, "No such file"),
+    ],
+)
+def test_credentials_that_are_not_whole(options: list[str], code: int, words: str, tmp_path: Path) -> None:
+    """Half of them is a mistake in the call; files that are not there are not well."""
+    files = {"USER": str(written(tmp_path / "user", "prober")), "none": str(tmp_path / "none")}
+    said = CliRunner().invoke(main, ["health", *(files.get(option, option) for option in options)])
+    assert said.exit_code == code
+    assert words in said.output
 
 
 async def test_tls_with_a_certificate_of_any_name_is_alive(server_tls: ssl.SSLContext) -> None:
