@@ -1,4 +1,4 @@
-"""README.md of the chart: README.md.in with a table of all values."""
+"""README.md of the chart: README.md.in with the version and a table of all values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ PLACE: Final = "<!-- values -->"
 _LONG: Final = 60
 
 
-def readme(frame: str, values: list[Value]) -> str:
-    """The whole file."""
+def readme(frame: str, values: list[Value], version: str) -> str:
+    """The whole file; `version` is that of the program."""
     rows = [f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.description} |" for value in values]
-    return frame.replace(PLACE, "\n".join(["| key | default | meaning |", "|---|---|---|", *rows]))
+    table = "\n".join(["| key | default | meaning |", "|---|---|---|", *rows])
+    return frame.replace("%{version}", version).replace(PLACE, table)
 
 
 def _shown(default: Any) -> str:

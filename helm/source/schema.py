@@ -1,8 +1,10 @@
-"""values.schema.json: the shape in schema.yaml, the words of values.yaml, and alpmon's own schema for `config`."""
+"""values.schema.json: the shape in schema.yaml, the words of values.yaml, alpmon's own schema for `config`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -14,6 +16,10 @@ Schema: TypeAlias = dict[str, Any]
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 SET_BY_THE_CHART: Final = ("listen", "shard", "state_file", "web_config_file")
+
+_TELLING_QUERY: Final = "[?&][^=&#]*(token|secret|pass|auth|key|sig|jwt)[^=&#]*=[^$&#]"
+"""What alpmon masks where it shows a URL; a variable of the environment may stand there."""
+_NO_SECRET_IN: Final[dict[str, Schema]] = {"uri": {"not": {"pattern": _TELLING_QUERY}}, "path": {"pattern": "^/"}}
 
 _SECTION_WORDS: Final = {
     "webConfig": "TLS and passwords for every path.",
@@ -32,11 +38,12 @@ _SECTION_WORDS: Final = {
 }
 
 
-def values_schema(shape: str, values: list[Value]) -> str:
-    """The whole file."""
+def values_schema(shape: str, values: list[Value], alerts: Iterable[str]) -> str:
+    """The whole file; `alerts` are the names that `prometheusRule.disabled` may hold."""
     schema: Schema = {"$schema": DIALECT, "title": "alpmon chart values", **yaml.safe_load(shape)}
     schema["properties"]["config"] = _config(schema["definitions"])
     _inline_monitors(schema)
+    _at(schema, ("prometheusRule", "disabled"))["items"] = {"enum": sorted(alerts)}
     for path, words in _SECTION_WORDS.items():
         _at(schema, tuple(path.split(".")))["description"] = words
     for value in values:
@@ -52,17 +59,28 @@ def _at(schema: Schema, path: tuple[str, ...]) -> Schema:
 
 
 def _inline_monitors(schema: Schema) -> None:
-    """Each monitor's keys carry descriptions of their own, so they cannot share one object."""
+    """Each monitor's keys carry descriptions of their own, so they cannot share one object.
+
+    A PodMonitor may not name files on the disk of Prometheus.
+    """
     shape = schema["definitions"].pop("monitor")
     for name in ("serviceMonitor", "podMonitor"):
-        schema["properties"][name] = json.loads(json.dumps(shape))
+        schema["properties"][name] = deepcopy(shape)
+    tls = _at(schema, ("podMonitor", "tlsConfig"))["properties"]
+    for key in ("caFile", "certFile", "keyFile"):
+        del tls[key]
 
 
 def _close(schema: Any) -> None:
-    """No object takes a key that it does not name, unless it says so."""
+    """No object takes a key that it does not name, unless it says so; foreign keys are described by whose they are."""
     if isinstance(schema, dict):
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)
+        if "x-like" in schema:
+            model = schema.pop("x-like")
+            schema.setdefault("description", f"As in a {model}.")
+            for key, each in schema["properties"].items():
+                each.setdefault("description", f"`{key}` of a {model}.")
         for inner in schema.values():
             _close(inner)
     elif isinstance(schema, list):
@@ -72,7 +90,7 @@ def _close(schema: Any) -> None:
 
 def _config(definitions: Schema) -> Schema:
     """Alpmon's schema in the words of draft 7, without what the chart sets; its definitions join the chart's."""
-    schema = _translated(alpmon_schema())
+    schema: Schema = _translated(alpmon_schema())
     definitions.update(schema.pop("definitions"))
     del schema["$schema"], schema["title"]
     for key in SET_BY_THE_CHART:
@@ -84,7 +102,8 @@ def _translated(part: Any) -> Any:
     """Draft 2020-12 as pydantic writes it, to draft 7.
 
     Helm 3 takes its patterns for Go's, which cannot look ahead; the order of a duration's units is left to
-    `alpmon config check`. A URL may not carry a password, because the ConfigMap would show it.
+    `alpmon config check`. A ConfigMap shows everything: a URL may carry no password, and the path of a secret's file
+    is absolute, so that the secret itself, pasted there, is refused.
     """
     if isinstance(part, list):
         return [_translated(each) for each in part]
@@ -96,8 +115,10 @@ def _translated(part: Any) -> Any:
         translated["$ref"] = reference.replace("#/$defs/", "#/definitions/")
     if isinstance(pattern, str):
         translated["pattern"] = _go_pattern(pattern)
-    if translated.get("format") in ("path", "uri"):
+    kind = translated.get("format")
+    if isinstance(kind, str) and kind in _NO_SECRET_IN:
         del translated["format"]
+        translated |= _NO_SECRET_IN[kind]
     return translated
 
 

@@ -24,7 +24,9 @@ class Value:
 
 def documented(text: str) -> Iterator[Value]:
     """The keys that carry a description, in the order of the text."""
-    root: yaml.MappingNode = yaml.compose(text)
+    root = yaml.compose(text)
+    if not isinstance(root, yaml.MappingNode):
+        raise TypeError("the values are no mapping")
     yield from _walk(root, (), yaml.safe_load(text), text.splitlines())
 
 

@@ -79,12 +79,16 @@ def operator_objects(values: Path) -> list[Manifest]:
     return [each for each in render(values).objects if each["apiVersion"].startswith(CRD_GROUP)]
 
 
-@pytest.mark.parametrize("name", ["servicemonitor", "podmonitor", "prometheusrule", "web-config"])
-def test_the_operator_takes_its_objects(name: str) -> None:
+def test_every_kind_of_the_operator_is_tried() -> None:
+    """By one of the files at least."""
+    kinds = {each["kind"] for values in CI_VALUES for each in operator_objects(values)}
+    assert kinds == {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+
+
+@every_values_file
+def test_the_operator_takes_its_objects(values: Path) -> None:
     """By its own models, and no key is lost in them."""
-    found = operator_objects(CHART / "ci" / f"{name}-values.yaml")
-    assert found
-    for each in found:
+    for each in operator_objects(values):
         model = getattr(operator, each["kind"]).model_validate(each)
         assert unknown_keys(each, model.model_dump(by_alias=True, exclude_unset=True, mode="json")) == []
 
@@ -150,6 +154,23 @@ BAD_VALUES = [
     ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
     ({"serviceMonitor": {"interval": "often"}}, "interval"),
     ({"serviceMonitor": {"basicAuth": {"password": "secret"}}}, "password"),
+    ({"serviceMonitor": {"tlsConfig": {"insecureSkipVerifi": True}}}, "insecureSkipVerifi"),
+    ({"podMonitor": {"tlsConfig": {"caFile": "/ca"}}}, "caFile"),
+    ({"podMonitor": {"relabelings": [{"action": "drpo"}]}}, "action"),
+    ({"podMonitor": {"metricRelabelings": [{"sourceLabel": ["a"]}]}}, "sourceLabel"),
+    ({"resources": {"limit": {"memory": "1Gi"}}}, "limit"),
+    ({"podSecurityContext": {"runAsNonroot": True}}, "runAsNonroot"),
+    ({"securityContext": {"readOnlyRootFileSystem": True}}, "readOnlyRootFileSystem"),
+    ({"securityContext": {"capabilities": {"dropp": ["ALL"]}}}, "dropp"),
+    ({"tolerations": [{"efect": "NoSchedule"}]}, "efect"),
+    ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologyKey"),
+    ({"prometheusRule": {"disabled": ["AlpmonFeedSlow"]}}, "disabled"),
+    ({"networkPolicy": {"enabled": True, "ingress": {"from": []}}}, "from"),
+    ({"networkPolicy": {"enabled": True, "ingress": {"from": None}}}, "from"),
+    ({"config": {"targets": [TARGET | {"url": "wss://x/ws?token=abc"}]}}, "url"),
+    ({"config": {"targets": [TARGET | {"reference": {"url": "https://u:p@x/api"}}]}}, "url"),
+    ({"config": {"targets": [TARGET | {"auth": {"token_file": "eyJhbGciOi.JIUzI1NiIs.InR5c"}}]}}, "token_file"),
+    ({"config": {"targets": [TARGET | {"auth": {"key_file": "0123abcd", "secret_file": "/s"}}]}}, "key_file"),
 ]
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
+import kubernetes_validate
 import pytest
+import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
+from pydantic import BaseModel
 
 from helm.source.__main__ import CHART, ROOT, generated, stale_files
 from helm.source.values import documented, undocumented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HINT = "run `make docs`"
 
@@ -69,13 +73,97 @@ def objects(part: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from objects(inner, f"{path}[{index}]")
 
 
-FOREIGN = {".definitions.kubernetes", ".definitions.texts", ".properties.global"}
+FOREIGN = {f".definitions.{name}" for name in ("kubernetes", "texts", "quantities")} | {".properties.global"}
 
 
 def test_no_object_takes_an_unknown_key() -> None:
     """But those that belong to Kubernetes, or whose keys are the user's own."""
     open_ones = {path for path, each in objects(schema()) if each.get("additionalProperties") is not False}
     assert open_ones == FOREIGN
+
+
+def shapes(part: Any) -> Iterator[tuple[str, set[str]]]:
+    """Every section of schema.yaml that has the keys of a foreign type, and which it has."""
+    if isinstance(part, dict):
+        if "x-like" in part:
+            yield part["x-like"], set(part["properties"])
+        for inner in part.values():
+            yield from shapes(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from shapes(inner)
+
+
+SHAPES = dict(shapes(yaml.safe_load((ROOT / "helm" / "source" / "schema.yaml").read_text())))
+OF_THE_OPERATOR = {
+    "TLSConfig": ("tls_config",),
+    "SecretOrConfigMap": ("tls_config", "ca"),
+    "RelabelConfig": ("relabelings",),
+}
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """The first model in a type."""
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next(filter(None, map(model_of, get_args(annotation))), None)
+
+
+def operator_keys(kind: type[BaseModel], path: tuple[str, ...]) -> set[str]:
+    """The keys of the model that a path leads to."""
+    model: type[BaseModel] | None = kind
+    for name in path:
+        assert model is not None
+        model = model_of(model.model_fields[name].annotation)
+    assert model is not None
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def kubernetes_keys(name: str) -> set[str]:
+    """The keys of a type of the newest Kubernetes that is checked."""
+    version = f"v{kubernetes_validate.latest_version()}-local-strict"
+    folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / version
+    return set(json.loads((folder / f"{name.lower()}-v1.json").read_text())["properties"])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_section_that_is_like_a_foreign_type_has_its_keys(name: str) -> None:
+    """All of them and no other: a typo is refused, and nothing is that the cluster would take."""
+    path = OF_THE_OPERATOR.get(name)
+    endpoint = ("spec", "endpoints", *(path or ()))
+    assert SHAPES[name] == (operator_keys(operator.ServiceMonitor, endpoint) if path else kubernetes_keys(name))
+
+
+def test_the_tls_settings_of_a_podmonitor_are_those_that_it_may_have() -> None:
+    """Fewer than a ServiceMonitor's."""
+    keys = set(schema()["properties"]["podMonitor"]["properties"]["tlsConfig"]["properties"])
+    assert keys == operator_keys(operator.PodMonitor, ("spec", "pod_metrics_endpoints", "tls_config"))
+
+
+def references(part: Any) -> Iterator[dict[str, Any]]:
+    """Every schema that refers to another one."""
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part
+        for inner in part.values():
+            yield from references(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from references(inner)
+
+
+def test_nothing_that_matters_stands_beside_a_reference() -> None:
+    """Draft 7 does not look at it: `{$ref: ..., minItems: 1}` would take an empty list."""
+    found = list(references(schema()))
+    assert len(found) > 50
+    assert {key for each in found for key in each} <= {"$ref", "description", "default"}
+
+
+def test_the_alerts_that_can_be_left_out_are_those_of_the_rules() -> None:
+    """A name that is none would leave out nothing, and nobody would know."""
+    groups = yaml.safe_load((CHART / "files" / "alpmon.rules.yaml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    assert set(schema()["properties"]["prometheusRule"]["properties"]["disabled"]["items"]["enum"]) == alerts
 
 
 def test_every_key_of_the_schema_is_described() -> None:
