@@ -1,7 +1,9 @@
 """When the exchange says what: a queue of the next event of each feed. Pure: time and chance are given.
 
-Paces follow the field survey: about 65 trades and 65 ticker frames in 75 s, books of an active pair 5.5 s apart on
-average with silences of up to a minute, and pairs whose book says nothing for minutes.
+Paces follow the field survey: about 65 trades and 65 ticker frames in 75 s, books of an active pair about 5 s apart on
+average with silences of a minute, and pairs whose book says nothing for minutes. No silence is longer than twenty
+means, which for a book is twice the longest that was seen, or than five minutes where a pair is quiet. What is longer
+is a fault, and faults are switched on by name.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ _DIFF_GAP_SECONDS: Final = 2.5
 _DEPTH_GAP_SECONDS: Final = 5.5
 _QUIET_DEPTH_GAP_SECONDS: Final = 160.0
 _QUIET_AT_LEAST_SECONDS: Final = 80.0
+_QUIET_AT_MOST_SECONDS: Final = 300.0
 _ACCOUNT_GAP_SECONDS: Final = 4.0
 _TAIL: Final = 1.4
 """Sigma of the lognormal gaps: the median is a third of the mean, and one gap in a hundred is ten means long."""
+_MEANS_AT_MOST: Final = 20.0
 _DEPTH_LATENESS_SECONDS: Final = (0.589, 0.641)
 """Measured from the second written in a book's frame to its arrival."""
 
@@ -104,7 +108,7 @@ class Market:
 
     def _book_gap(self, symbol: str) -> _Gap:
         if symbol in self.quiet:
-            return self._heavy(_QUIET_DEPTH_GAP_SECONDS, _QUIET_AT_LEAST_SECONDS)
+            return self._heavy(_QUIET_DEPTH_GAP_SECONDS, _QUIET_AT_LEAST_SECONDS, _QUIET_AT_MOST_SECONDS)
         return self._heavy(_DEPTH_GAP_SECONDS)
 
     def _start(self, now: float, make: _Make, gap: _Gap) -> None:
@@ -113,9 +117,15 @@ class Market:
     def _push(self, at: float, make: _Make, gap: _Gap) -> None:
         heapq.heappush(self._queue, _Next(at, len(self._queue), make, gap))
 
-    def _heavy(self, mean: float, at_least: float = 0.0) -> _Gap:
-        mu = math.log(mean) - _TAIL**2 / 2
-        return lambda: at_least + self._rng.lognormvariate(mu, _TAIL)
+    def _heavy(self, mean: float, at_least: float = 0.0, at_most: float = math.inf) -> _Gap:
+        mu, limit = math.log(mean) - _TAIL**2 / 2, min(_MEANS_AT_MOST * mean, at_most - at_least)
+
+        def gap() -> float:
+            while (drawn := self._rng.lognormvariate(mu, _TAIL)) > limit:
+                pass
+            return at_least + drawn
+
+        return gap
 
     def _steady(self, mean: float) -> _Gap:
         return lambda: mean * self._rng.uniform(0.8, 1.2)

@@ -105,6 +105,20 @@ def test_the_paces_are_those_of_the_survey() -> None:
     assert counts[Book] / 12 / 1200 == pytest.approx(1 / 5.5, rel=0.25)
 
 
+@pytest.mark.parametrize("grid", [True, False])
+def test_no_silence_of_a_book_is_longer_than_a_survey_bears_out(grid: bool) -> None:
+    """Active pairs: below two minutes, where a minute was measured. Quiet ones: from over one minute to five."""
+    market = Market(Random(3), START, depth_on_whole_seconds=grid)
+    times: dict[str, list[float]] = {pair.symbol: [START] for pair in PAIRS}
+    for at, event in market.until(START + 1800):
+        if isinstance(event, Book):
+            times[event.symbol].append(at)
+    for symbol, at in times.items():
+        gaps = [later - earlier for earlier, later in pairwise([*at, START + 1800])]
+        assert max(gaps) < (302 if symbol in market.quiet else 112), symbol
+        assert symbol not in market.quiet or min(gaps[:-1]) > 79
+
+
 def test_trade_gaps_have_a_heavy_tail() -> None:
     """The longest gap of the busiest pair is far beyond what a steady pace would ever show."""
     times = [at for at, event in story(2, 1800) if isinstance(event, Trade) and event.symbol == "BTC_USDT"]
