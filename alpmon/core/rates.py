@@ -149,6 +149,7 @@ class Rate:
         "_age",
         "_before_silence",
         "_daily",
+        "_expected",
         "_fano",
         "_present",
         "_ratio",
@@ -163,6 +164,7 @@ class Rate:
         self._age = 0.0
         self._warm_up_messages = 0
         self._usual = 0.0
+        self._expected = math.nan
         self._present = [1.0] * len(_WINDOWS_SECONDS)
         self._before_silence: list[float] | None = None
         self._fano = [_FANO_AT_FIRST] * _CHOICES
@@ -176,6 +178,11 @@ class Rate:
     def ratio(self) -> float:
         """1 is usual; NaN until learnt, and while the topic is too irregular for any window to tell."""
         return self._ratio
+
+    @property
+    def usual(self) -> float:
+        """Messages a second that are usual at this time of day, which the ratio is over; NaN until learnt."""
+        return self._expected
 
     @property
     def window_seconds(self) -> float:
@@ -200,7 +207,7 @@ class Rate:
         if self._silence > _SILENCE_WINDOWS * self.window_seconds:
             return
         suspect = self._ratio < _SUSPECT
-        expected_rate = self._expected_rate(wall)
+        expected_rate = self._expected = self._expected_rate(wall)
         self._move(messages / (expected_rate * seconds), expected_rate, seconds)
         if self._window is None or self._present[self._window] > _IN_DOUBT:
             self._window = self._choose(expected_rate, _SILENCES * self._silence_seconds)
@@ -238,7 +245,7 @@ class Rate:
         self._usual, self._age, self._fano = saved.usual, saved.age, saved.fano
         self._daily = _Daily.load(saved.daily)
         self._present, self._before_silence = [1.0] * len(_WINDOWS_SECONDS), None
-        self._window, self._ratio = None, math.nan
+        self._window, self._ratio, self._expected = None, math.nan, math.nan
 
     def _follow(self, silence_seconds: float, seconds: float) -> None:
         rise = silence_seconds - self._silence_seconds

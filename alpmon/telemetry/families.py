@@ -380,6 +380,12 @@ _FEED: Final[tuple[Family[Seen], ...]] = (
         public_topics(lambda topic: topic.meter.rate.ratio),
     ),
     _topic(
+        Kind.GAUGE,
+        "alpmon_topic_usual_rate",
+        "Learnt message rate in messages per second, as is usual at this time of day; NaN until learnt.",
+        public_topics(lambda topic: topic.meter.rate.usual),
+    ),
+    _topic(
         Kind.HISTOGRAM,
         "alpmon_topic_interarrival_seconds",
         "Time between two messages of the topic in one session.",

@@ -147,6 +147,26 @@ def test_a_thin_feed_stays_thin_for_half_a_day() -> None:
     assert max(ratios[100:1800]) < 0.15
 
 
+def test_the_usual_rate_is_told_in_messages_a_second_and_outlives_a_collapse() -> None:
+    """NaN until learnt; half an hour at a tenth of it teaches nothing yet."""
+    stream = Stream()
+    assert math.isnan(stream.rate.usual)
+    stream.feed([20] * 600)
+    assert stream.rate.usual == pytest.approx(10.0)
+    stream.feed([2] * 900)
+    assert stream.rate.ratio < THIN
+    assert stream.rate.usual == pytest.approx(10.0, rel=0.15)
+
+
+def test_the_usual_rate_is_that_of_this_time_of_day() -> None:
+    """The ratio is over the rate of the nights before, and so is what stands beside it."""
+    stream = Stream()
+    day, night = [20] * 21_600, [2] * 21_600
+    stream.feed(day + night + day + night)
+    assert stream.rate.usual == pytest.approx(1.0, rel=0.1)
+    assert stream.rate.ratio == pytest.approx(1.0, rel=0.1)
+
+
 def test_a_slower_feed_is_accepted_in_the_end() -> None:
     """A tenth, if it lasts, is thin for hours and the usual a day later."""
     rng = random.Random(1)

@@ -80,6 +80,7 @@ CONTRACT = {
 ADDED = {
     "alpmon_unrouted_messages_total": ("counter", TC),
     "alpmon_shard_replicas": ("gauge", ()),
+    "alpmon_topic_usual_rate": ("gauge", TOPIC),
     "alpmon_web_requests_refused_total": ("counter", ("reason",)),
 }
 APPEAR_LATER = {"alpmon_session_info", "alpmon_symbol_messages_total", "alpmon_symbol_last_message_timestamp_seconds"}
