@@ -207,8 +207,8 @@ def check_connection(
 
 @main.command(short_help="Ask a running monitor whether it lives: for health checks.")
 @click.argument("url", default=HEALTH_URL)
-@click.option("--username-file", type=_file, help="File with a user's name, where the monitor asks for one.")
-@click.option("--password-file", type=_file, help="File with that user's password.")
+@click.option("--username-file", type=params.FILE, help="File with a user's name, where the monitor asks for one.")
+@click.option("--password-file", type=params.FILE, help="File with that user's password.")
 def health(url: str, username_file: Path | None, password_file: Path | None) -> None:
     """Ask a running monitor at URL whether it lives: for a container's health check, where there is no curl.
 

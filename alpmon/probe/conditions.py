@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TROUBLE, TopicState
+from alpmon.probe.account import RELOAD, SHUTDOWN
 from alpmon.probe.alarms import Subject
-from alpmon.probe.worker import RELOAD, SHUTDOWN
 from alpmon.telemetry.alerts import (
     ANOMALIES,
     DOWN,
