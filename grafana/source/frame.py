@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana.source.colours import GREEN, PURPLE, SKY
 from grafana.source.links import TAG, Uid, to_the_others
 from grafana.source.panels import DATASOURCE, AnyPanel
-from grafana.source.promql import ONE_CONNECTION, Scope, by, of
+from grafana.source.promql import INTERVAL, ONE_CONNECTION, Scope, by, of
 
 _EVERYTHING: Final = ".+"
 _CHILD_OF: Final = {
@@ -74,20 +74,29 @@ def _variable(label: str, series: str) -> build.QueryVariable:
 
 
 def _annotations() -> list[Builder[model.AnnotationQuery]]:
-    certificate = of("alpmon_tls_certificate_not_after_timestamp_seconds", Scope.CONNECTION)
-    before = by("max", ("target",), f"{certificate} offset $__interval > 0")
-    established = by("max", ONE_CONNECTION, of("alpmon_connection_established_timestamp_seconds", Scope.CONNECTION))
-    reloaded = of("alpmon_config_last_reload_success_timestamp_seconds", Scope.MONITOR)
+    established = of("alpmon_connection_established_timestamp_seconds", Scope.CONNECTION)
+    made = by("max", ONE_CONNECTION, _at_any_time(established))
+    loaded = _at_any_time(of("alpmon_config_last_reload_success_timestamp_seconds", Scope.MONITOR))
     return [
-        _annotation("Reconnects", f"{established} * 1000 > 0", SKY, "{{target}} {{connection}}: connected", exact=True),
-        _annotation("Reloads", f"{reloaded} * 1000 > 0", PURPLE, "{{instance}}: configuration reloaded", exact=True),
-        _annotation(
-            "Certificates",
-            f"{by('max', ('target',), certificate)} != {before}",
-            GREEN,
-            "{{target}}: the server's certificate changed",
-        ),
+        _annotation("Reconnects", f"{made} * 1000 > 0", SKY, "{{target}} {{connection}}: connected", exact=True),
+        _annotation("Reloads", f"{loaded} * 1000 > 0", PURPLE, "{{instance}}: configuration loaded", exact=True),
+        _annotation("Certificates", _changed(), GREEN, "{{target}}: the server's certificate changed"),
     ]
+
+
+def _at_any_time(selector: str) -> str:
+    """What a gauge showed at any time since the step before: on a long range much happens between two steps."""
+    return f"max_over_time({selector}[{INTERVAL}])"
+
+
+def _changed() -> str:
+    """Where the certificate is another than the last that was seen up to a step before.
+
+    A gauge of 0 has seen none yet, as after a restart. So long as a monitor may be away, what it saw before counts.
+    """
+    certificate = of("alpmon_tls_certificate_not_after_timestamp_seconds", Scope.CONNECTION)
+    seen = f"{by('max', ('target',), certificate)} > 0"
+    return f"{seen} != last_over_time(({seen})[1h:15s] offset {INTERVAL})"
 
 
 def _annotation(name: str, expr: str, colour: str, text: str, *, exact: bool = False) -> build.AnnotationQuery:

@@ -8,6 +8,7 @@ from typing import Final
 
 from grafana.source.rules import variables
 
+INTERVAL: Final = "$__interval"
 RATE_INTERVAL: Final = "$__rate_interval"
 RANGE: Final = "$__range"
 
