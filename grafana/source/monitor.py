@@ -9,9 +9,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from grafana.source.colours import BAD, BLUE, DOUBTFUL, GOOD, SKY
 from grafana.source.frame import Section, dashboard
 from grafana.source.links import Uid
-from grafana.source.panels import NO_FLOOR, QUARTER, AnyPanel, Query, Shown, Style, histogram, number, series
-from grafana.source.promql import RANGE, Scope, buckets, by, increase, of, quantile, rate
-from grafana.source.rules import variables
+from grafana.source.panels import NO_FLOOR, QUARTER, THIRD, AnyPanel, Query, Shown, Style, histogram, number, series
+from grafana.source.promql import RANGE, Scope, buckets, by, increase, of, quantile, rate, threshold
 from grafana.source.tables import Column, rows
 
 _SCOPE: Final = Scope.MONITOR
@@ -28,26 +27,28 @@ def monitor() -> Dashboard:
         "alpmon itself: whether it is fast enough to be believed, what it costs, and what it was told.",
         "now-1h",
         [
-            Section("Is it us", [_late(), _reload(), _restarts(), _answering(), _lag(), _lag_histogram()]),
+            Section("Is it us", [_late(), _reload(), _restarts(), _answering(), *_lags()]),
             Section("What it costs", [_cpu(), _memory(), _files(), _collections(), _scrape(), _series()]),
             Section("What it does", [_builds(), _targets(), _reference(), _dropped()]),
         ],
     )
 
 
+_LATE: Final = rate(of("alpmon_event_loop_lag_seconds_sum", _SCOPE))
+_LATE_LIMIT: Final = threshold("monitor_slow", "ratio")
+
+
 def _late() -> AnyPanel:
     shown = Shown(
-        "Event loop late",
-        "How much of the time the monitor's own event loop is late. Past the alert's threshold it is the monitor"
-        " that is slow, and its other figures are not to be believed.",
+        "Event loop late, of what is tolerated",
+        "How much of the time the slowest monitor's own event loop is late, as a share of the alert's threshold. At"
+        " 100 % it is the monitor that is slow, and its other figures are not to be believed.",
         "percentunit",
         span=QUARTER,
         height=5,
         empty="no monitor",
     )
-    late = f"max({rate(of('alpmon_event_loop_lag_seconds_sum', _SCOPE))})"
-    limit = float(variables()["monitor_slow_ratio"])
-    return number(shown, late, {limit / 2: DOUBTFUL, limit: BAD})
+    return number(shown, f"max({_LATE}) / scalar({_LATE_LIMIT})", {0.5: DOUBTFUL, 1: BAD})
 
 
 def _reload() -> AnyPanel:
@@ -70,7 +71,7 @@ def _restarts() -> AnyPanel:
         empty="no monitor",
     )
     restarts = by("sum", (), increase(of("alpmon_worker_restarts_total", Scope.CONNECTION), RANGE))
-    return number(shown, restarts, {1: BAD}, graph=False)
+    return number(shown, restarts, {1: BAD})
 
 
 def _answering() -> AnyPanel:
@@ -84,8 +85,24 @@ def _answering() -> AnyPanel:
     return number(shown, f"sum({of('up', _SCOPE)} {_OUR_SCRAPES})", {NO_FLOOR: BAD, 1: GOOD})
 
 
+def _lags() -> list[AnyPanel]:
+    return [_late_share(), _lag(), _lag_histogram()]
+
+
+def _late_share() -> AnyPanel:
+    shown = Shown(
+        "Event loop late",
+        "How much of the time the event loop is late; past the dashed line the monitor is not to be believed.",
+        "percentunit",
+        span=THIRD,
+        empty="no monitor",
+    )
+    limit = Query(_LATE_LIMIT, "alerted at", limit=True)
+    return series(shown, Query(by("max", _INSTANCE, _LATE), _NAME), limit)
+
+
 def _lag() -> AnyPanel:
-    shown = Shown("Event loop lag", "How late the event loop's own timer runs.", "s", empty="no monitor")
+    shown = Shown("Event loop lag", "How late the event loop's own timer runs.", "s", span=THIRD, empty="no monitor")
     slow = quantile(0.99, _INSTANCE, "alpmon_event_loop_lag_seconds", _SCOPE)
     half = quantile(0.5, _INSTANCE, "alpmon_event_loop_lag_seconds", _SCOPE)
     style = Style({"99 %$": BLUE, "half$": SKY})
@@ -93,7 +110,7 @@ def _lag() -> AnyPanel:
 
 
 def _lag_histogram() -> AnyPanel:
-    shown = Shown("Event loop lag, spread", "How the lags are spread over time.", "s", empty="no monitor")
+    shown = Shown("Event loop lag, spread", "How the lags are spread over time.", "s", span=THIRD, empty="no monitor")
     return histogram(shown, buckets("alpmon_event_loop_lag_seconds", _SCOPE))
 
 
@@ -185,5 +202,5 @@ def _dropped() -> AnyPanel:
         " other.",
         empty="no monitor",
     )
-    dropped = by("max", ("target",), increase(of("alpmon_symbols_dropped_total", Scope.TARGET), RANGE))
-    return series(shown, Query(dropped, "{{target}}"))
+    dropped = by("max", ("target",), increase(of("alpmon_symbols_dropped_total", Scope.TARGET)))
+    return series(shown, Query(dropped, "{{target}}"), style=Style(bars=True))

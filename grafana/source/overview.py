@@ -11,6 +11,7 @@ from grafana.source.frame import Section, dashboard
 from grafana.source.links import Uid, from_series
 from grafana.source.panels import (
     NO_FLOOR,
+    THIRD,
     WHOLE,
     AnyPanel,
     Query,
@@ -43,10 +44,20 @@ _STALE_SECONDS: Final = of("alpmon_topic_stale_seconds_total", Scope.TOPIC)
 _CANNOT_TELL: Final = of("alpmon_topic_state", Scope.TOPIC, 'alpmon_topic_state=~"down|pending"')
 _LAST: Final = of("alpmon_topic_last_message_timestamp_seconds", Scope.TOPIC)
 _SUBSCRIBED: Final = of("alpmon_topic_subscribed_timestamp_seconds", Scope.TOPIC)
-SILENT_FOR: Final = f"timestamp({_LAST}) - ({_LAST} > {_SUBSCRIBED} or ({_SUBSCRIBED} > 0))"
+SPOKE_AT: Final = f"({_LAST} > {_SUBSCRIBED} or ({_SUBSCRIBED} > 0))"
+SILENT_FOR: Final = f"timestamp({_LAST}) - {SPOKE_AT}"
 """Since the last message, or since the acknowledgement if none came after it."""
 
+_TOLD: Final = f"{_STALE} unless on (job, instance, target, connection, topic) ({_CANNOT_TELL} == 1)"
+_BAD: Final = f"on (target, connection, topic) ({by('min', ONE_TOPIC, _TOLD)} == 1)"
+"""Which feeds are bad as all monitors agree that can tell."""
+_BAD_COUNT: Final = f"sum({by('min', ONE_TOPIC, _TOLD)} or 0 * {by('max', ONE_TOPIC, _STALE)})"
+_DISPUTED: Final = (
+    f"sum({by('max', ONE_TOPIC, _TOLD)} - {by('min', ONE_TOPIC, _TOLD)} or 0 * {by('max', ONE_TOPIC, _STALE)})"
+)
+
 _SPAN: Final = 4
+_HEIGHT: Final = 6
 _LOST: Final = 'reason=~"dns|unreachable|timeout"'
 _REFUSED: Final = 'reason=~"refused|tls|http_status|handshake|welcome_timeout"'
 
@@ -59,15 +70,12 @@ def overview() -> Dashboard:
         "Is any feed bad now, since when, and is it us, the network or the exchange?",
         "now-3h",
         [
-            Section("Now", [*_now(), _blame(), _alerts()]),
+            Section("Now", [_bad_feeds(), _down(), _longest(), _blame(), _bad_now(), _alerts()]),
+            Section("How much", [_good_share(), _budget(), _disagreement()]),
             Section("Which", [_topics(), _connections()]),
             Section("When", [_targets(), _states(), _bad_share(), _messages()]),
         ],
     )
-
-
-def _now() -> list[AnyPanel]:
-    return [_bad_feeds(), _down(), _longest(), _good_share(), _budget(), _disagreement()]
 
 
 def _bad_feeds() -> AnyPanel:
@@ -76,11 +84,10 @@ def _bad_feeds() -> AnyPanel:
         "Topics that are stale (quiet for longer than is normal for them, and nothing vouches for the silence) or"
         " silent (acknowledged, never delivered). Of several monitors all that can tell must say so.",
         span=_SPAN,
-        height=5,
+        height=_HEIGHT,
         empty="no monitor",
     )
-    told = f"{_STALE} unless on (job, instance, target, connection, topic) ({_CANNOT_TELL} == 1)"
-    return number(shown, f"sum({by('min', ONE_TOPIC, told)} or 0 * {by('max', ONE_TOPIC, _STALE)})", {1: BAD})
+    return number(shown, _BAD_COUNT, {1: BAD})
 
 
 def _down() -> AnyPanel:
@@ -88,7 +95,7 @@ def _down() -> AnyPanel:
         "Connections down",
         "Connections without a welcomed session. Their topics are down, not stale.",
         span=_SPAN,
-        height=5,
+        height=_HEIGHT,
         empty="no monitor",
     )
     return number(
@@ -102,10 +109,10 @@ def _longest() -> AnyPanel:
         "How long the worst of the bad feeds has said nothing.",
         "s",
         span=_SPAN,
-        height=5,
+        height=_HEIGHT,
         empty="none is bad",
     )
-    return number(shown, f"max({SILENT_FOR} and ({_STALE} == 1))", {0: BAD}, graph=False)
+    return number(shown, f"max({SILENT_FOR} and {_BAD})", {0: BAD})
 
 
 def _good_share() -> AnyPanel:
@@ -114,11 +121,11 @@ def _good_share() -> AnyPanel:
         "The share of all feed-seconds in the range shown in which the feed had a session and was neither stale nor"
         " silent. It comes from counters, so it misses nothing between two scrapes; a quiet topic counts as good.",
         "percentunit",
-        span=_SPAN,
+        span=THIRD,
         height=5,
         empty="no monitor",
     )
-    return number(shown, f"1 - avg({bad_time(RANGE)})", graph=False)
+    return number(shown, f"1 - avg({bad_time(RANGE)})")
 
 
 def _budget() -> AnyPanel:
@@ -127,34 +134,34 @@ def _budget() -> AnyPanel:
         "How much of the bad feed-seconds that the objective allows in the range shown is still unspent; below 0 it is"
         " overspent.",
         "percentunit",
-        span=_SPAN,
+        span=THIRD,
         height=5,
         empty="no monitor",
     )
     spent = f"avg({bad_time(RANGE)}) / (1 - ({objective()}))"
-    return number(shown, f"1 - {spent}", {NO_FLOOR: BAD, 0: DOUBTFUL, 0.25: GOOD}, graph=False)
+    return number(shown, f"1 - {spent}", {NO_FLOOR: BAD, 0: DOUBTFUL, 0.25: GOOD})
 
 
 def _disagreement() -> AnyPanel:
     shown = Shown(
         "Monitors disagree on",
-        "Feeds that one monitor calls bad and another does not: the trouble is on one monitor's way to the exchange.",
-        span=_SPAN,
+        "Feeds that one monitor calls bad and another, which can tell, does not: the trouble is on one monitor's way"
+        " to the exchange.",
+        span=THIRD,
         height=5,
         empty="no monitor",
     )
-    worst, best = (by(aggregation, ONE_TOPIC, _STALE) for aggregation in ("max", "min"))
-    return number(shown, f"sum({worst} - {best})", {1: DOUBTFUL})
+    return number(shown, _DISPUTED, {1: DOUBTFUL})
 
 
 def _blame() -> AnyPanel:
     shown = Shown(
         "Whose fault",
         "Us: the monitor's own event loop runs late, so believe nothing else on this page. Network: names, routes or"
-        " connections are lost. Exchange: it refuses or closes connections, or feeds are bad on connections that are"
-        " up.",
+        " connections are lost, or monitors disagree about a feed. Exchange: it refuses or closes connections, or all"
+        " monitors agree that a feed is bad on a connection that is up.",
         "none",
-        height=7,
+        height=_HEIGHT,
         empty="no monitor",
     )
     failures = of("alpmon_connection_failures_total", Scope.CONNECTION, _LOST)
@@ -165,10 +172,32 @@ def _blame() -> AnyPanel:
     return timeline(
         shown,
         Query(f"max({late}) > bool scalar({threshold('monitor_slow', 'ratio')})", "us"),
-        Query(f"sum({increase(failures)}) + sum({increase(lost)}) > bool 0", "network"),
-        Query(f"sum({increase(refusals)}) + sum({increase(closed)}) + sum({_STALE}) > bool 0", "exchange"),
+        Query(f"sum({increase(failures)}) + sum({increase(lost)}) + {_DISPUTED} > bool 0", "network"),
+        Query(f"sum({increase(refusals)}) + sum({increase(closed)}) + {_BAD_COUNT} > bool 0", "exchange"),
         values={0: ("clear", GOOD), 1: ("trouble", BAD)},
     )
+
+
+def _bad_now() -> AnyPanel:
+    shown = Shown(
+        "Bad now",
+        "The bad feeds by name, and since when: the last message, or the acknowledgement if none came after it. A click"
+        " on a topic leads to it.",
+        "none",
+        empty="none is bad",
+    )
+    state = state_number(ONE_TOPIC, "alpmon_topic_state", Scope.TOPIC, TOPIC_STATES)
+    since = by("max", ONE_TOPIC, SPOKE_AT)
+    columns = [
+        Column("state", f"{state} and {_BAD}", "none", numbered(TOPIC_STATES)),
+        Column("since", f"{since} * 1000 and {_BAD}", "dateTimeFromNow"),
+        Column("silent for", f"{by('min', ONE_TOPIC, SILENT_FOR)} and {_BAD}", "s"),
+    ]
+    links = [
+        Link("topic", "This topic", Uid.TOPIC, ONE_TOPIC),
+        Link("connection", "Its connection", Uid.CONNECTION, ONE_CONNECTION),
+    ]
+    return rows(shown, ONE_TOPIC, columns, links, worst="silent for")
 
 
 def _alerts() -> AnyPanel:
@@ -178,11 +207,10 @@ def _alerts() -> AnyPanel:
         "The shipped alerts that are pending or firing, and since when their condition holds. It needs the rules file"
         " of this project in Prometheus.",
         "none",
-        height=7,
         empty="no alert",
     )
     ours = '{alertname=~"Alpmon.+"}'
-    since = by("max", labels, f"ALERTS{ours} * ignoring (alertstate) ALERTS_FOR_STATE{ours}")
+    since = by("max", labels, f"ALERTS{ours} * ignoring (alertstate) group_left () ALERTS_FOR_STATE{ours}")
     link = Link("target", "Connections of this target", Uid.CONNECTION, ("target",))
     return rows(shown, labels, [Column("since", f"{since} * 1000", "dateTimeFromNow")], [link])
 

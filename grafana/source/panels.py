@@ -63,12 +63,14 @@ class Query:
         expr: the query.
         legend: how its series are named.
         limit: drawn as a dashed line in the colour of trouble: it is a threshold and no measurement.
+        usual: drawn as a dashed line in its own colour: what the others should be.
         exemplars: whether to ask for the sessions behind slow observations.
     """
 
     expr: str
     legend: str = ""
     limit: bool = False
+    usual: bool = False
     exemplars: bool = False
 
 
@@ -105,16 +107,21 @@ def series(shown: Shown, *queries: Query, style: Style | None = None) -> AnyPane
         panel = panel.override_by_regexp(pattern, [value("color", {"mode": "shades", "fixedColor": colour})])
     for ref, query in zip(ascii_uppercase, queries, strict=False):
         if query.limit:
-            panel = panel.override_by_query(ref, _limit_line())
+            panel = panel.override_by_query(ref, [*_dashed(), *_limit_line()])
+        if query.usual:
+            panel = panel.override_by_query(ref, _dashed())
     return dressed(panel, shown).targets(_ranged(queries))
 
 
-def number(shown: Shown, query: str, steps: Mapping[float, str] | None = None, *, graph: bool = True) -> AnyPanel:
-    """One number, now, coloured by the highest of `steps` that it has reached; with its recent course behind it."""
-    mode = kinds.BigValueGraphMode.AREA if graph else kinds.BigValueGraphMode.NONE
-    panel = stat.Panel().graph_mode(mode).reduce_options(_last()).color_scheme(_by_thresholds())
+def number(shown: Shown, query: str, steps: Mapping[float, str] | None = None) -> AnyPanel:
+    """One number, coloured by the highest of `steps` that it has reached.
+
+    It is asked for the end of the range only: the last of a range that came to an end earlier would pass for the
+    present one, though the monitor is gone or the trouble over.
+    """
+    panel = stat.Panel().graph_mode(kinds.BigValueGraphMode.NONE).reduce_options(_last()).color_scheme(_by_thresholds())
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).thresholds(_steps(steps or {}))
-    return dressed(panel, shown).targets(_ranged([Query(query)]))
+    return dressed(panel, shown).targets([at_once("A", Query(query))])
 
 
 def histogram(shown: Shown, query: str) -> AnyPanel:
@@ -215,11 +222,16 @@ def _steps(steps: Mapping[float, str]) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps([base, *above])
 
 
-def _limit_line() -> list[model.DynamicConfigValue]:
+def _dashed() -> list[model.DynamicConfigValue]:
     return [
-        value("color", {"mode": "fixed", "fixedColor": BAD}),
         value("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
         value("custom.fillOpacity", 0),
         value("custom.showPoints", "never"),
+    ]
+
+
+def _limit_line() -> list[model.DynamicConfigValue]:
+    return [
+        value("color", {"mode": "fixed", "fixedColor": BAD}),
         value("custom.stacking", {"mode": "none"}),
     ]
