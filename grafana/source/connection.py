@@ -170,22 +170,27 @@ def _phases() -> AnyPanel:
 
 def _certificates() -> AnyPanel:
     shown = Shown(
-        "Certificates expire",
-        "When the earliest certificate of the chain that the server showed runs out.",
-        "none",
+        "Certificates run out in",
+        "How long the earliest certificate of the chain that the server showed is still valid; below 0 it has expired.",
+        "s",
         span=THIRD,
         empty="no TLS",
     )
-    expiry = by("min", ("target",), of("alpmon_tls_certificate_not_after_timestamp_seconds", _SCOPE) + " > 0")
-    return rows(shown, ("target",), [Column("expires", f"{expiry} * 1000", "dateTimeFromNow")])
+    end = by("min", ("target",), of("alpmon_tls_certificate_not_after_timestamp_seconds", _SCOPE) + " > 0")
+    days = {
+        "warned at": threshold("certificate_warning", "days"),
+        "paged at": threshold("certificate_critical", "days"),
+    }
+    limits = [Query(f"86400 * ({value})", name, limit=True) for name, value in days.items()]
+    return series(shown, Query(f"{end} - time()", "{{target}}"), *limits, style=Style(minimum=None))
 
 
 def _advertised() -> str:
-    return by("max", (), of("alpmon_advertised_ping_interval_seconds", _SCOPE))
+    return by("max", ("target",), of("alpmon_advertised_ping_interval_seconds", _SCOPE))
 
 
 def _patience() -> str:
-    return f"{_advertised()} + {by('max', (), of('alpmon_advertised_ping_timeout_seconds', _SCOPE))}"
+    return f"{_advertised()} + {by('max', ('target',), of('alpmon_advertised_ping_timeout_seconds', _SCOPE))}"
 
 
 def _spacing() -> AnyPanel:
@@ -196,7 +201,7 @@ def _spacing() -> AnyPanel:
         empty="no ping",
     )
     spacing = mean((*ONE_CONNECTION, "kind"), "alpmon_ping_interval_seconds", _SCOPE)
-    advertised = Query(_advertised(), "advertised interval", limit=True)
+    advertised = Query(_advertised(), "{{target}}: advertised interval", limit=True)
     return series(shown, Query(spacing, f"{_NAME} {{{{kind}}}}"), advertised, style=Style(_KINDS))
 
 
@@ -209,7 +214,9 @@ def _since_ping() -> AnyPanel:
         empty="no ping",
     )
     since = by("max", ONE_CONNECTION, f"time() - ({of('alpmon_last_ping_timestamp_seconds', _SCOPE)} > 0)")
-    return series(shown, Query(since, _NAME), Query(_patience(), "advertised interval and timeout", limit=True))
+    return series(
+        shown, Query(since, _NAME), Query(_patience(), "{{target}}: advertised interval and timeout", limit=True)
+    )
 
 
 def _spacing_histogram() -> AnyPanel:

@@ -30,8 +30,6 @@ from grafana.source.tables import Column, rows
 _SCOPE: Final = Scope.TOPIC
 _NAME: Final = "{{topic}} ({{target}} {{connection}})"
 _BY_CHANNEL: Final = {rf"^{channel}\b": colour for channel, colour in CHANNELS.items()}
-_RATE: Final = by("max", ONE_TOPIC, rate(of("alpmon_messages_total", _SCOPE)))
-_RATIO: Final = by("min", ONE_TOPIC, of("alpmon_topic_rate_ratio", _SCOPE))
 _ANOMALIES: Final = (
     "timestamp_regression",
     "trade_id_repeat",
@@ -52,7 +50,7 @@ def topic() -> Dashboard:
         "now-1h",
         [
             Section("Verdict", [_verdict(), _silence(), _threshold(), _bad(), _divergence()]),
-            Section("Rate", [_rates(), _learnt(), _ratio(), _gaps(), _bytes(), _symbols()]),
+            Section("Rate", [_rates(), _ratio(), _gaps(), _bytes(), _symbols()]),
             Section("Truth", [_lag(), _lag_histogram(), _clock(), _negative(), _anomalies(), _missed()]),
         ],
     )
@@ -108,22 +106,23 @@ def _divergence() -> AnyPanel:
         empty="no REST reference",
     )
     behind = by("max", ONE_TOPIC, of("alpmon_topic_reference_divergence_seconds", _SCOPE))
-    return series(shown, Query(behind, _NAME), style=Style(_BY_CHANNEL))
+    diverged = Query(threshold("reference_divergence", "seconds"), "alerted at", limit=True)
+    return series(shown, Query(behind, _NAME), diverged, style=Style(_BY_CHANNEL))
 
 
 def _rates() -> AnyPanel:
-    shown = Shown("Messages", "Data frames a second.", "mps", empty="no topic")
-    return series(shown, Query(_RATE, _NAME), style=Style(_BY_CHANNEL))
-
-
-def _learnt() -> AnyPanel:
     shown = Shown(
-        "Learnt rate",
-        "The rate that the topic usually has: the present rate divided by its ratio to the learnt one.",
+        "Rate against the learnt rate",
+        "Data frames a second; dashed is what the topic usually has at this time of day. It appears once it is learnt,"
+        " and does not follow a collapse for hours.",
         "mps",
-        empty="not learnt yet",
+        span=WHOLE,
+        empty="no topic",
     )
-    return series(shown, Query(f"{_RATE} / ({_RATIO} > 0)", _NAME), style=Style(_BY_CHANNEL))
+    present = by("max", ONE_TOPIC, rate(of("alpmon_messages_total", _SCOPE)))
+    usual = by("max", ONE_TOPIC, of("alpmon_topic_usual_rate", _SCOPE))
+    queries = Query(present, _NAME), Query(usual, f"{_NAME}, usual", usual=True)
+    return series(shown, *queries, style=Style(_BY_CHANNEL))
 
 
 def _ratio() -> AnyPanel:
@@ -134,8 +133,9 @@ def _ratio() -> AnyPanel:
         "percentunit",
         empty="not learnt yet",
     )
+    ratio = by("min", ONE_TOPIC, of("alpmon_topic_rate_ratio", _SCOPE))
     thin = Query(threshold("feed_thin", "ratio"), "alerted at", limit=True)
-    return series(shown, Query(_RATIO, _NAME), thin, style=Style(_BY_CHANNEL))
+    return series(shown, Query(ratio, _NAME), thin, style=Style(_BY_CHANNEL))
 
 
 def _gaps() -> AnyPanel:
@@ -187,17 +187,21 @@ def _lag_histogram() -> AnyPanel:
 def _clock() -> AnyPanel:
     shown = Shown(
         "Server's clock minus ours",
-        "The estimate with the interval that surely holds the truth. Lag is only as good as this.",
+        "The estimate of each monitor, with the interval that surely holds the truth: monitors' own clocks differ, too."
+        " Lag is only as good as this.",
         "s",
         empty="not known yet",
     )
-    offset = by("avg", ("target",), of("alpmon_clock_offset_seconds", Scope.TARGET))
-    error = by("max", ("target",), of("alpmon_clock_offset_error_seconds", Scope.TARGET))
+    offset = of("alpmon_clock_offset_seconds", Scope.TARGET)
+    error = of("alpmon_clock_offset_error_seconds", Scope.TARGET)
+    one, name, surely = ("instance", "target"), "{{target}} ({{instance}})", threshold("clock_offset", "seconds")
     return series(
         shown,
-        Query(offset, "{{target}}"),
-        Query(f"{offset} + {error}", "{{target}} at most"),
-        Query(f"{offset} - {error}", "{{target}} at least"),
+        Query(by("max", one, offset), name),
+        Query(by("max", one, f"{offset} + {error}"), f"{name} at most"),
+        Query(by("min", one, f"{offset} - {error}"), f"{name} at least"),
+        Query(surely, "alerted above", limit=True),
+        Query(f"-({surely})", "alerted below", limit=True),
         style=Style({"at (most|least)$": ORANGE}, minimum=None),
     )
 
