@@ -148,6 +148,19 @@ def test_a_query_reads_what_exists(target: Any) -> None:
             assert set(matchers) <= labels.get(name, labels.get(stem, set()))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_figure_for_now_or_for_the_whole_range_is_asked_for_once(target: Any) -> None:
+    """The last of a range would pass for the present one after its end, and a window as long as the range is one."""
+    assert target.query["instant"] or (target.panel["type"] != "stat" and "$__range" not in target.expr)
+
+
+def test_every_threshold_of_the_rules_is_drawn_somewhere() -> None:
+    """As a dashed line, or as what a number is a share of; so a user's own one shows."""
+    recorded = {name for name in KNOWN if re.fullmatch(r"alpmon:\w+:(threshold|objective)_\w+", name)}
+    assert recorded == {name for target in targets() for name, _ in selectors(target.expr) if name in recorded}
+    assert len(recorded) >= 10
+
+
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_annotations_and_variables_read_what_exists(name: str) -> None:
     """As the panels do."""
