@@ -91,6 +91,7 @@ def demo(listen: str, scenario: str) -> None:
       frozen_books  the stream's books freeze and REST shows news
       healthy       nothing ever goes wrong
       muted         one topic goes mute and its neighbours do not
+      paging        each kind of trouble until the shipped alerts fire
       paused        the whole market pauses: quiet, and no page
       silent        a topic is acknowledged and never delivers
       skewed        the server's clock is 3 s ahead for a while

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -121,6 +121,14 @@ class TestBuiltIn:
             "reorder",
         }
 
+    def test_the_paging_one_holds_each_kind_of_the_demo_for_longer(self) -> None:
+        """At least a minute each, the shortest that an alert waits; what happens at once has no length."""
+        demo, paging = (scenario.load(name).steps for name in ("demo", "paging"))
+        kinds = {step.fault.fault for step in demo}
+        assert {step.fault.fault for step in paging} == kinds
+        for kind in kinds - {"half_open"}:  # the monitor itself ends such a session, whatever it lasts
+            assert max(_lengths(paging, kind)) >= max(60.0, *_lengths(demo, kind)) or _instant(paging, kind)
+
     def test_nothing_goes_wrong_in_the_healthy_one(self) -> None:
         """No step, played once."""
         assert scenario.load("healthy").steps == ()
@@ -137,6 +145,14 @@ class TestBuiltIn:
         assert not exchange.faults
         client = await dial(exchange)
         assert (await client.ask("subscribe", "trade.*"))[0] == "subscribe"
+
+
+def _lengths(steps: Iterable[Step], kind: str) -> list[float]:
+    return [step.duration or 0.0 for step in steps if step.fault.fault == kind]
+
+
+def _instant(steps: Iterable[Step], kind: str) -> bool:
+    return all(step.fault.instant for step in steps if step.fault.fault == kind)
 
 
 class TestPlaying:
