@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import aiohttp
 from prometheus_client.openmetrics import parser as openmetrics
 
 from alpmon.config import parse
+from alpmon.core.rates import SLOT_SECONDS
 from alpmon.exchange.pairs import SYMBOLS
 from alpmon.service import Service
 from tests.waiting import eventually
@@ -19,7 +21,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from alpmon.telemetry.state import ConnectionRecord
+    from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TARGET = "test"
@@ -59,6 +61,11 @@ class Monitored:
         """What was recorded of one connection."""
         return self.service.monitor.targets[TARGET].connections[label]
 
+    def topics(self, target: str) -> list[TopicRecord]:
+        """What was recorded of the topics of a target, on all its connections."""
+        connections = self.service.monitor.targets[target].connections.values()
+        return [topic for connection in connections for topic in connection.topics.values()]
+
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
         """One HTTP GET: status and text."""
         async with self._http.get(self.service.url + path, headers=headers) as response:
@@ -94,6 +101,13 @@ def many_topics(count: int) -> list[str]:
     """Different valid topics of the simulated exchange."""
     made = (f"{channel}.{symbol}" for channel in ("market_depth", "trade", "diff") for symbol in sorted(SYMBOLS))
     return list(itertools.islice(made, count))
+
+
+def teach_rate(topic: TopicRecord, messages_per_second: float) -> None:
+    """What a quarter of an hour would have taught, which a test does not wait for."""
+    now = time.time()
+    for seconds_ago in range(900, 0, -round(SLOT_SECONDS)):
+        topic.meter.rate.observe(round(messages_per_second * SLOT_SECONDS), SLOT_SECONDS, 2.0, now - seconds_ago)
 
 
 @asynccontextmanager
