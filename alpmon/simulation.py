@@ -65,21 +65,24 @@ def demo_config(listen: str, observed: Exchange, documented: Exchange, scenario:
     probing = {"timeouts": {"ack": "2s"}, "ack_probe_interval": "5s", "redundancy": scenario.redundancy}
     if scenario.reference:
         probing["reference"] = {"url": observed.rest_url, "interval": "5s"}
+    # With somebody to vouch for a silence thresholds may be short, and a frozen book is found while one watches.
+    usual = {"ceiling": "2m"} if scenario.reference else {}
     targets = [
-        {"name": "observed", "url": observed.url, **_watched(), **probing},
-        {"name": "documented", "url": documented.url, **_watched("diff.BTC_USDT")},
+        {"name": "observed", "url": observed.url, **_watched(usual), **probing},
+        {"name": "documented", "url": documented.url, **_watched({}, "diff.BTC_USDT")},
     ]
     text = msgspec.json.encode({"listen": listen, "targets": targets}).decode()
     return config.parse(text, "demo", {})
 
 
-def _watched(*more: str) -> dict[str, Any]:
-    """What a target watches, and how; `more` is what its dialect alone delivers."""
+def _watched(usual: dict[str, str], *more: str) -> dict[str, Any]:
+    """What a target watches, and by which usual rule; `more` is what its dialect alone delivers."""
     return {
         "topics": (*DEMO_TOPICS, *more),
         "rtt_interval": "5s",
         "reconnect": {"max": "10s"},
         "freshness": {
+            "default": usual,
             "overrides": [
                 {"topics": "trade.*", "mode": "fixed", "after": "20s"},
                 {"topics": "market_depth.ZEC_USDC", "silent_after": "10m"},  # its first book may take five minutes
