@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from alpmon.config import parse
+from alpmon.config.document import MAX_FILE_BYTES
+from alpmon.core.layout import owner
 from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.metrics import register
 from alpmon.telemetry.state import Monitor
@@ -88,6 +91,48 @@ def test_a_fleet_has_as_many_series_as_the_page_adds_up() -> None:
         shown += [sample for family in shard.collect() for sample in family.samples if "target" in sample.labels]
     assert len(shown) == len(targets) * each
     assert {sample.labels["target"] for sample in shown} == {target["name"] for target in targets}
+
+
+def test_a_process_has_the_series_that_the_page_says() -> None:
+    """Whatever it holds."""
+    shown = [sample for family in registry([target("t", 1)]).collect() for sample in family.samples]
+    names = [sample.name for sample in shown if sample.name.startswith("alpmon_") and "target" not in sample.labels]
+    assert added(names, []) == costs("process")
+
+
+def test_the_arithmetic_of_10000_targets_is_that_of_the_series() -> None:
+    """With all buckets, and without those that the page drops."""
+    (pattern,) = re.findall(r'regex: "(\S+_bucket)", action: drop', PAGE)
+    parts = [samples(1, 1), samples(2, 1), samples(1, 2)]
+    kept = [sum(re.fullmatch(pattern, name) is None for name in names) for names in parts]
+    sums = re.findall(r"\| 10 000 . \((\d+) \+ (\d+) \+ 12 . (\d+)\) \| (\d\.\d) million \|", PAGE)
+    expected = []
+    for one, two_connections, two_topics in ([len(names) for names in parts], kept):
+        topic = two_topics - one
+        connection = two_connections - one - topic
+        target_itself = one - connection - topic
+        million = f"{(target_itself + connection + 12 * topic) / 100:.1f}"
+        expected.append((str(target_itself), str(connection), str(topic), million))
+    assert sums == expected
+
+
+def test_the_hash_is_as_even_as_the_page_says() -> None:
+    """Over the shards of one release of the plan."""
+    held = Counter(owner(f"target-{number}", 0, 25) for number in range(2500))
+    assert f"hold {min(held.values())} to\n{max(held.values())}" in PAGE
+    assert max(held.values()) <= 120
+
+
+def test_the_configuration_of_a_release_fits() -> None:
+    """As the chart writes it; the chart refuses a longer one."""
+    (length,) = re.findall(r"2 500 . (\d+) bytes", PAGE)
+    targets = [target(f"target-{number}", TOPICS) for number in range(1000, 3500)]
+    for each in targets:
+        each["url"] = f"wss://{each['name']}.example/ws"
+        del each["max_topics_per_connection"]
+    text = yaml.safe_dump({"targets": targets})
+    assert len(text) / 2500 <= int(length)
+    assert 2500 * int(length) < MAX_FILE_BYTES
 
 
 def test_a_monitor_says_which_shard_it_holds_and_how_many_are_meant_to() -> None:

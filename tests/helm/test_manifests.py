@@ -463,6 +463,7 @@ def test_labels_given_twice_are_there_once() -> None:
     )
     assert rendered.one("ServiceMonitor")["metadata"]["labels"]["release"] == "stack"
     assert rendered.one("Service")["metadata"]["labels"]["release"] == "of-everybody"
+    assert rendered.pod["metadata"]["labels"]["release"] == "of-everybody"
     assert rendered.pod["metadata"]["labels"]["team"] == "b"
     for labels in (rendered.pod["metadata"]["labels"], rendered.one("Service")["metadata"]["labels"]):
         assert labels["app.kubernetes.io/name"] == "alpmon"
