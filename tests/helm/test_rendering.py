@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
 
+from alpmon import __version__
 from alpmon.config import parse
 from tests.helm.chart import CHART, CI_VALUES, HELMS, Manifest, RefusedError, helm, render
 from tests.tools import require_tool
@@ -131,6 +134,32 @@ def test_promtool_takes_the_rules(tmp_path: Path) -> None:
     )
     assert said.returncode == 0, said.stderr
     assert "SUCCESS" in said.stdout
+
+
+README = (CHART / "README.md").read_text()
+YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "block", re.findall(r"```yaml\n(.*?)```", README, re.DOTALL), ids=lambda text: text.split(":")[0]
+)
+def test_the_values_in_the_readme_render(block: str) -> None:
+    """As a reader would paste them."""
+    rendered = render(yaml.safe_load(block))
+    parse(rendered.config_text, env={})
+
+
+def test_the_commands_in_the_readme_name_what_there_is() -> None:
+    """The version, the script and the folder; every value that is set is one."""
+    (block,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    root = CHART.parents[1]
+    assert set(re.findall(r"/alpmon:([\w.]+)", block)) == {__version__}
+    assert (root / re.findall(r"^(image/\S+)", block, re.MULTILINE)[0]).exists()
+    (folder,) = re.findall(r"^helm install alpmon (\S+)", block, re.MULTILINE)
+    assert root / folder == CHART
+    given = re.findall(r'--set "([\w.]+)=\$registry"', block)
+    assert render({"image": {"registry": "r.example"}}).container["image"] == f"r.example/alpmon:{__version__}"
+    assert given == ["image.registry"]
 
 
 TARGET = {"name": "t", "url": "wss://x/ws", "topics": ["trade.*"]}
