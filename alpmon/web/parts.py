@@ -28,15 +28,16 @@ FAULTS: Final = {
     Fault.UNCLEAR: "Unclear",
 }
 _COLUMNS: Final = (
-    ("Topic", ""),
-    ("State", ""),
-    ("Age, of what is normal", ""),
-    ("Rate, of usual", "number"),
-    ("Last 15 minutes", "graph"),
-    ("Messages", "number wide"),
-    ("Time stale", "number wide"),
-    ("Last message", "number wide"),
+    "Topic",
+    "State",
+    "Age, of what is normal",
+    "Rate, of usual",
+    "Last 15 minutes",
+    "Messages",
+    "Time stale",
+    "Last message",
 )
+"""The style sheet knows them by their place."""
 
 
 def templates() -> str:
@@ -116,7 +117,7 @@ def about_target(shown: TargetStatus) -> str:
 
 def connection(shown: ConnectionStatus, rows: Iterable[str]) -> str:
     """One connection: its state, how it fared, its session, its topics."""
-    heads = "".join(f'<th role="columnheader" scope="col" class="{kind}">{title}</th>' for title, kind in _COLUMNS)
+    heads = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in _COLUMNS)
     return f"""<details class="connection" open data-level="{level_of(shown)}">
 <summary><h3>{_field("connection", shown.connection)}</h3> {_pill(shown.state)}
 {_field("for", f"for {duration(shown.state_seconds)}", "dim")} {_field("trouble", trouble(shown), "trouble")}</summary>
@@ -221,19 +222,20 @@ _LATENCIES: Final = "".join(
 
 def topic(shown: TopicStatus) -> str:
     """One row; a private channel has counts only. The roles outlive that a narrow screen draws it as no table."""
-    state = shown.state or "private"
     filled = _filled(shown.age_seconds, shown.stale_after_seconds)
     return (
-        f'<tr role="row"><th role="rowheader" scope="row">{_field("topic", shown.topic)}</th>'
-        f'<td role="cell">{_pill(state)} {_field("for", _for(shown), "dim")}</td>'
+        f'<tr role="row"><th role="rowheader" scope="row" data-f="topic">{escape(shown.topic)}</th>'
+        f'<td role="cell">{_pill(shown.state or "private")} {_field("for", _for(shown), "dim")}</td>'
         f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
-        f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%" height="4"/></svg></td>'
-        f'<td role="cell" class="number">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
-        f'<td role="cell" class="graph"><div class="spark" data-f="spark"></div></td>'
-        f'<td role="cell" class="number wide">{_field("messages", f"{shown.messages:,}")}</td>'
-        f'<td role="cell" class="number wide">{_field("stale", duration(shown.stale_seconds))}</td>'
-        f'<td role="cell" class="number wide">{_field("last", clock(shown.last_message_timestamp_seconds))}</td></tr>'
+        f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%"/></svg></td>'
+        f'<td role="cell">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
+        f"{_cell('spark', '')}{_cell('messages', f'{shown.messages:,}')}{_cell('stale', duration(shown.stale_seconds))}"
+        f"{_cell('last', clock(shown.last_message_timestamp_seconds))}</tr>"
     )
+
+
+def _cell(name: str, text: str) -> str:
+    return f'<td role="cell" data-f="{name}">{text}</td>'
 
 
 def _for(shown: TopicStatus) -> str:

@@ -130,28 +130,34 @@ function fared(marks, step) {
   return parts.join(", ") || "up throughout";
 }
 
+const over = (samples, step) => `in the last ${duration(samples.length * step)}`;
+
 /** Bars for counts: neighbours are added up, as there are more samples than room. */
 function bars(samples, capacity, step) {
   const each = Math.ceil(capacity / BARS);
   const sums = [];
   for (let end = samples.length; end > 0; end -= each) sums.unshift(sum(samples.slice(Math.max(0, end - each), end)));
-  const most = Math.max(...sums, 1);
+  const most = Math.max(...sums);
   const shapes = sums.map((value, index) => {
-    const height = value && Math.max(0.06, value / most);
-    return svg("rect", { x: BARS - sums.length + index, width: 0.8, y: 1 - height, height });
+    const height = Math.max(0.06, value / most).toFixed(2);
+    return value ? `M${BARS - sums.length + index} 1v-${height}h.8V1z` : "";
   });
-  return picture(BARS, 1, `messages: at most ${number(most)} in ${each * step} seconds`, shapes);
+  const all = `${count(sum(sums), "message")} ${over(samples, step)}, at most ${number(most)} in ${duration(each * step)}`;
+  return picture(BARS, 1, most ? all : `no messages ${over(samples, step)}`, [svg("path", { d: shapes.join("") })]);
 }
 
 /** A line through the means of a latency, from zero; gaps where none was measured are bridged. */
-function line(samples, capacity) {
-  const most = Math.max(...samples, 1e-6) * 1.1;
+function line(samples, capacity, step) {
+  const measured = samples.filter((value) => value !== null);
+  if (!measured.length) return picture(capacity, 1, `nothing measured ${over(samples, step)}`, []);
+  const most = Math.max(...measured);
   const points = [];
   samples.forEach((value, index) => {
-    if (value !== null) points.push(`${capacity - samples.length + index + 0.5},${(1 - value / most).toFixed(3)}`);
+    const height = 1 - value / (Math.max(most, 1e-6) * 1.1);
+    if (value !== null) points.push(`${capacity - samples.length + index + 0.5},${height.toFixed(3)}`);
   });
   const path = points.length === 1 ? `M${points[0]}h0.01` : `M${points.join("L")}`;
-  return picture(capacity, 1, `at most ${latency(Math.max(...samples))}`, points.length ? [svg("path", { d: path })] : []);
+  return picture(capacity, 1, `at most ${latency(most)} ${over(samples, step)}`, [svg("path", { d: path })]);
 }
 
 // History: what the samples were, kept up to date by asking for those that are new
@@ -308,7 +314,7 @@ class Connection {
     for (const name of LATENCIES) {
       const latest = past[name].findLast((value) => value !== null);
       text(fields[name], latency(latest));
-      fields[`${name}-spark`].replaceChildren(line(past[name], history.capacity));
+      fields[`${name}-spark`].replaceChildren(line(past[name], history.capacity, history.step));
     }
   }
 }
