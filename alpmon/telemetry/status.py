@@ -38,6 +38,10 @@ _WORST_FIRST: Final = {
 }
 
 
+_IN_TROUBLE: Final = TROUBLE | {TopicState.DOWN}
+"""Nobody sees what a connection that is down would carry."""
+
+
 class TopicStatus(Struct, frozen=True, kw_only=True):
     """One topic on one connection; a private channel is counted, and never judged."""
 
@@ -67,7 +71,7 @@ class EndStatus(Struct, frozen=True, kw_only=True):
 
 
 class ConnectionStatus(Struct, frozen=True, kw_only=True):
-    """One connection and its topics, the worst first."""
+    """One connection and its topics, the worst first; those of one that is down are all in trouble."""
 
     connection: str
     state: State
@@ -177,7 +181,7 @@ def _connection(record: ConnectionRecord, now: float, wall: float) -> Connection
         last_failure_ago_seconds=_ago(record.last_failure_wall, wall),
         last_end=_end(record.last_end, wall),
         retry_in_seconds=max(0.0, record.retry_at_wall - wall) if record.retry_at_wall else None,
-        topics_in_trouble=sum(topic.state in TROUBLE for topic in topics),
+        topics_in_trouble=sum(topic.state in _IN_TROUBLE for topic in topics),
         topics=sorted(topics, key=lambda topic: _WORST_FIRST[topic.state]),
     )
 

@@ -105,7 +105,7 @@ def _figures(status: Status) -> Iterator[str]:
     trouble = sum(connection.topics_in_trouble for connection in connections)
     up = sum(connection.up for connection in connections)
     yield _figure("up", f"{up:,} of {len(connections):,}", "connections up")
-    yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble")
+    yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble or down")
     yield _figure("rate", NOTHING, "messages a second")
     yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay")
     yield _figure("uptime", duration(status.uptime_seconds), "running")
@@ -135,7 +135,7 @@ def _tools(targets: Iterable[TargetStatus]) -> str:
 </form>"""
 
 
-_STATE_WORDS: Final = {"trouble": "in trouble"}
+_STATE_WORDS: Final = {"trouble": "in trouble or down"}
 
 
 def _targets(targets: Iterable[TargetStatus]) -> Iterator[str]:

@@ -86,6 +86,14 @@ def test_a_private_channel_has_counts_and_no_state() -> None:
     assert (wallet.topic, wallet.messages, wallet.state, wallet.stale_after_seconds) == ("wallet", 2, None, None)
 
 
+def test_a_connection_that_is_down_counts_all_its_topics_as_trouble() -> None:
+    """Nobody sees them, so no figure may say that none is in trouble; a private one is not judged here either."""
+    record = connection(topics=("trade.*", "ticker.*"))
+    record.topics["wallet"] = TopicRecord("wallet", None)
+    [shown] = status(fresh_monitor(record), NOW, WALL).targets[0].connections
+    assert (shown.up, shown.topics_in_trouble) == (False, 2)
+
+
 def test_the_worst_connection_comes_first() -> None:
     """Down before up, then the one with more topics in trouble."""
     fine, troubled, down = connection("0-0"), connection("1-0"), connection("2-0")

@@ -222,6 +222,20 @@ async def test_what_is_asked_for_and_not_there_is_said(visitor: Visitor) -> None
         assert await visit.rows().count() == 3
 
 
+async def test_the_topics_of_a_connection_that_is_down_are_in_trouble(visitor: Visitor) -> None:
+    """In the figure, which stands beside the verdict, and for the filter."""
+    up = connection("0-0", ["trade.*"])
+    bring_up(up, NOW)
+    async with served(fresh_monitor(up, connection("1-0", ["ticker.*", "diff.BTC_USDT"]))) as url:
+        bare = await visitor.open(url, java_script_enabled=False)
+        visit = await visitor.open(f"{url}/#state=trouble")
+        await visit.until_live()
+        assert await visit.topics() == ["ticker.*", "diff.BTC_USDT"]
+        for each in (bare, visit):
+            assert await each.page.locator("#figure-trouble").inner_text() == "2 of 3"
+            assert await each.page.locator(".figures").get_by_text("topics in trouble or down").is_visible()
+
+
 async def test_a_deep_link_opens_at_its_connection(visitor: Visitor) -> None:
     """Alone, marked and in sight; the finding's own link leads there as well."""
     monitor = of_many(20, 5)

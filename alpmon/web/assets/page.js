@@ -13,7 +13,7 @@ const CONNECTIONS = 12;
 const OPEN_BY_DEFAULT = 6;
 const FINDINGS = 12;
 const BARS = 60;
-const TROUBLE = new Set(["stale", "silent", "rejected"]);
+const TROUBLE = new Set(["stale", "silent", "rejected", "down"]);
 const NOTHING = "–";
 const FAULTS = {
   nobody: "", monitor: "This monitor", network: "The network", exchange: "The exchange",
