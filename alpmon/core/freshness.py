@@ -217,6 +217,11 @@ class TopicFreshness:
         """Seconds since this session's last message, or since the ack before the first; 0 before either."""
         return now - self._seed if self._phase is TopicState.LIVE else 0.0
 
+    @property
+    def delivered(self) -> bool:
+        """Whether a message came in this session."""
+        return self._flowing
+
     def stale_after(self) -> float:
         """The threshold now in force, seconds of age."""
         return self._threshold

@@ -43,7 +43,10 @@ _IN_TROUBLE: Final = TROUBLE | {TopicState.DOWN}
 
 
 class TopicStatus(Struct, frozen=True, kw_only=True):
-    """One topic on one connection; a private channel is counted, and never judged."""
+    """One topic on one connection; a private channel is counted, and never judged.
+
+    `delivered` is about this session.
+    """
 
     topic: str
     messages: int
@@ -56,6 +59,7 @@ class TopicStatus(Struct, frozen=True, kw_only=True):
     stale_seconds: float | None = None
     stale_episodes: int | None = None
     rate_ratio: float | None = None
+    delivered: bool | None = None
 
 
 class EndStatus(Struct, frozen=True, kw_only=True):
@@ -219,6 +223,7 @@ def _topic(topic: TopicRecord, now: float) -> TopicStatus:
         stale_seconds=judged.stale_seconds(now),
         stale_episodes=judged.episodes(now),
         rate_ratio=_known(topic.meter.rate.ratio),
+        delivered=judged.delivered,
     )
 
 

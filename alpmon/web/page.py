@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from alpmon.telemetry.status import ConnectionStatus, Status, TargetStatus
+from alpmon.telemetry.status import Status, TargetStatus
 from alpmon.telemetry.troubles import Level
 from alpmon.telemetry.verdict import Verdict
 from alpmon.web import parts
@@ -61,10 +61,10 @@ def page(status: Status, runbook_url: str | None = None) -> str:
 <main>
 {_verdict(status, runbook_url)}
 <dl class="figures" aria-label="In figures">{"".join(_figures(status))}</dl>
-{_findings(verdict, runbook_url)}
+{_findings(verdict, runbook_url, status.timestamp_seconds)}
 {_tools(status.targets)}
 <p id="empty" class="empty"{"" if _is_empty(status) else " hidden"}>{_EMPTY}</p>
-<div id="targets" tabindex="-1">{"".join(_targets(status.targets))}</div>
+<div id="targets" tabindex="-1">{"".join(_targets(status.targets, status.timestamp_seconds))}</div>
 <p class="more"><button type="button" id="more-connections" hidden></button></p>
 </main>
 <footer class="dim">All times are UTC. Timelines and sparklines cover 15 minutes, in steps of 5 seconds.</footer>
@@ -93,7 +93,7 @@ def _verdict(status: Status, runbook_url: str | None) -> str:
     return f"""<section id="verdict" class="{verdict.level}" aria-label="Verdict">
 <h1 id="sentence">{escape(verdict.sentence)}</h1>
 <p id="because">{escape(parts.because(verdict.fault, verdict.because))}</p>
-<p class="dim"><span id="since">{parts.since(verdict.since_timestamp_seconds, status.timestamp_seconds)}</span>
+<p class="dim"><span id="since">{parts.lasting(verdict.since_timestamp_seconds, status.timestamp_seconds)}</span>
 <a id="place"{parts.href(place)}>{"Show it" if place else ""}</a>
 <a id="runbook"{parts.href(parts.runbook(alert, runbook_url))}>{alert or ""}</a></p>
 </section>"""
@@ -106,7 +106,7 @@ def _figures(status: Status) -> Iterator[str]:
     up = sum(connection.up for connection in connections)
     yield _figure("up", f"{up:,} of {len(connections):,}", "connections up")
     yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble or down")
-    yield _figure("rate", NOTHING, "messages a second")
+    yield _figure("rate", NOTHING, "messages a second, last minute")
     yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay")
     yield _figure("uptime", duration(status.uptime_seconds), "running")
     if status.shard_count > 1:
@@ -117,8 +117,8 @@ def _figure(name: str, value: str, words: str) -> str:
     return f'<div><dt>{words}</dt><dd id="figure-{name}">{value}</dd></div>'
 
 
-def _findings(verdict: Verdict, runbook_url: str | None) -> str:
-    drawn = "".join(parts.finding(found, runbook_url) for found in verdict.findings[:_FINDINGS_DRAWN])
+def _findings(verdict: Verdict, runbook_url: str | None, now: float) -> str:
+    drawn = "".join(parts.finding(found, runbook_url, now) for found in verdict.findings[:_FINDINGS_DRAWN])
     hidden = "" if len(verdict.findings) > 1 else " hidden"  # a single one is the headline
     return f'<section id="findings"{hidden}><h2>What is wrong</h2><ul id="finding-list">{drawn}</ul></section>'
 
@@ -138,20 +138,16 @@ def _tools(targets: Iterable[TargetStatus]) -> str:
 _STATE_WORDS: Final = {"trouble": "in trouble or down"}
 
 
-def _targets(targets: Iterable[TargetStatus]) -> Iterator[str]:
+def _targets(targets: Iterable[TargetStatus], now: float) -> Iterator[str]:
     cards = rows = 0
     for target in targets:
         drawn = []
         for connection in target.connections[: _CONNECTIONS_DRAWN - cards]:
             topics = connection.topics[: min(parts.ROWS, _ROWS_DRAWN - rows)]
             rows += len(topics)
-            drawn.append(_connection(connection, len(topics)))
+            drawn.append(parts.connection(connection, [parts.topic(topic, now) for topic in topics]))
         cards += len(drawn)
         left = len(target.connections) - len(drawn)
         more = f'<p class="dim">{count(left, "more connection")}</p>' if left else ""
         if target.connections:
             yield parts.target(target, "".join(drawn) + more)
-
-
-def _connection(connection: ConnectionStatus, drawn: int) -> str:
-    return parts.connection(connection, map(parts.topic, connection.topics[:drawn]))

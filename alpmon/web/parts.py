@@ -39,24 +39,26 @@ _COLUMNS: Final = (
 )
 """The style sheet knows them by their place."""
 
+_ACKNOWLEDGED: Final = ("live", "quiet", "stale")
+
 
 def templates() -> str:
     """One blank of each part, for the script."""
     blanks = {
-        "finding": finding(_BLANK_FINDING, None),
+        "finding": finding(_BLANK_FINDING, None, 0.0),
         "target": target(_BLANK_TARGET, ""),
         "connection": connection(_BLANK_CONNECTION, []),
-        "topic": topic(_BLANK_TOPIC),
+        "topic": topic(_BLANK_TOPIC, 0.0),
     }
     return "\n".join(f'<template id="{name}-template">{markup}</template>' for name, markup in blanks.items())
 
 
-def finding(found: Finding, runbook_url: str | None) -> str:
-    """One thing that is wrong, with the way to the runbook."""
+def finding(found: Finding, runbook_url: str | None, now: float) -> str:
+    """One thing that is wrong, as it stands at `now`, with the way to the runbook."""
     return (
         f'<li class="finding {found.level}"><p><a class="what" data-f="sentence"{href(where(found))}>'
         f"{escape(found.sentence)}</a> "
-        f"{_field('since', since(found.since_timestamp_seconds), 'dim')}</p>"
+        f"{_field('since', since(found.since_timestamp_seconds, now), 'dim')}</p>"
         f"<p>{_field('because', because(found.fault, found.because))} "
         f'<a class="runbook" data-f="runbook"{href(runbook(found.alert, runbook_url))}>{found.alert or ""}</a></p></li>'
     )
@@ -67,12 +69,15 @@ def because(fault: Fault, words: str) -> str:
     return ": ".join(filter(None, (FAULTS[fault], words)))
 
 
-def since(timestamp_seconds: float | None, now: float | None = None) -> str:
-    """Since when and for how long; nothing where that is not known."""
-    if timestamp_seconds is None:
-        return ""
-    lasts = "" if now is None else f", for {duration(max(0.0, now - timestamp_seconds))}"
-    return f"since {clock(timestamp_seconds)} UTC{lasts}"
+def since(timestamp_seconds: float | None, now: float) -> str:
+    """Since when; nothing where that is not known."""
+    return "" if timestamp_seconds is None else f"since {clock(timestamp_seconds, now)} UTC"
+
+
+def lasting(timestamp_seconds: float | None, now: float) -> str:
+    """Since when, and for how long."""
+    begun = since(timestamp_seconds, now)
+    return "" if timestamp_seconds is None else f"{begun}, for {duration(max(0.0, now - timestamp_seconds))}"
 
 
 def where(found: Finding) -> str:
@@ -220,17 +225,21 @@ _LATENCIES: Final = "".join(
 )
 
 
-def topic(shown: TopicStatus) -> str:
-    """One row; a private channel has counts only. The roles outlive that a narrow screen draws it as no table."""
+def topic(shown: TopicStatus, now: float) -> str:
+    """One row, as it stands at `now`; a private channel has counts only.
+
+    The roles outlive that a narrow screen draws it as no table.
+    """
+    pill = _pill(shown.state or "private", waits=_waits(shown))
     filled = _filled(shown.age_seconds, shown.stale_after_seconds)
     return (
         f'<tr role="row"><th role="rowheader" scope="row" data-f="topic">{escape(shown.topic)}</th>'
-        f'<td role="cell">{_pill(shown.state or "private")} {_field("for", _for(shown), "dim")}</td>'
+        f'<td role="cell">{pill} {_field("for", _for(shown), "dim")}</td>'
         f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
         f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%"/></svg></td>'
         f'<td role="cell">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
         f"{_cell('spark', '')}{_cell('messages', f'{shown.messages:,}')}{_cell('stale', duration(shown.stale_seconds))}"
-        f"{_cell('last', clock(shown.last_message_timestamp_seconds))}</tr>"
+        f"{_cell('last', clock(shown.last_message_timestamp_seconds, now))}</tr>"
     )
 
 
@@ -239,7 +248,13 @@ def _cell(name: str, text: str) -> str:
 
 
 def _for(shown: TopicStatus) -> str:
-    return "" if shown.state_seconds is None else f"for {duration(shown.state_seconds)}"
+    yet = ", nothing yet" if _waits(shown) else ""
+    return "" if shown.state_seconds is None else f"for {duration(shown.state_seconds)}{yet}"
+
+
+def _waits(shown: TopicStatus) -> bool:
+    """Acknowledged, and nothing came in this session: that it lives is not seen yet."""
+    return shown.state in _ACKNOWLEDGED and not shown.delivered
 
 
 def _limit(shown: TopicStatus) -> str:
@@ -255,8 +270,9 @@ def _filled(age: float | None, limit: float | None) -> int:
     return round(100 * min(1.0, age / limit)) if age is not None and limit else 0
 
 
-def _pill(state: str) -> str:
-    return f'<span class="pill" data-f="state" data-state="{state}">{state}</span>'
+def _pill(state: str, *, waits: bool = False) -> str:
+    waiting = ' data-waits=""' if waits else ""
+    return f'<span class="pill" data-f="state" data-state="{state}"{waiting}>{state}</span>'
 
 
 def _field(name: str, text: str, kind: str = "") -> str:

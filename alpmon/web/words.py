@@ -19,7 +19,7 @@ def latency(seconds: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration with its unit, in two units at most: `0.4 s`, `12 s`, `2 min 5 s`, `3 h 0 min`, `4 d 7 h`."""
+    """A duration with its unit, in two units at most: `0.4 s`, `12 s`, `2 min 5 s`, `3 h`, `4 d 7 h`."""
     if seconds is None:
         return NOTHING
     if seconds < _TENTHS_BELOW:
@@ -28,18 +28,20 @@ def duration(seconds: float | None) -> str:
     if whole < _MINUTE:
         return f"{whole} s"
     if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+        return _two(whole // _MINUTE, "min", whole % _MINUTE, "s")
     if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+        return _two(whole // _HOUR, "h", whole % _HOUR // _MINUTE, "min")
+    return _two(whole // _DAY, "d", whole % _DAY // _HOUR, "h")
 
 
-def clock(timestamp_seconds: float | None) -> str:
-    """A time of day, in UTC."""
-    return _moment(timestamp_seconds, "%H:%M:%S")
+def clock(timestamp_seconds: float | None, now: float) -> str:
+    """A time of day, in UTC; with its day where that is not the last such time before `now`."""
+    if timestamp_seconds is None:
+        return NOTHING
+    return moment(timestamp_seconds) if now - timestamp_seconds >= _DAY else _moment(timestamp_seconds, "%H:%M:%S")
 
 
-def moment(timestamp_seconds: float | None) -> str:
+def moment(timestamp_seconds: float) -> str:
     """A day and a time of day, in UTC."""
     return _moment(timestamp_seconds, "%Y-%m-%d %H:%M:%S")
 
@@ -49,7 +51,9 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _moment(timestamp_seconds: float | None, shape: str) -> str:
-    if timestamp_seconds is None:
-        return NOTHING
+def _two(large: int, unit: str, small: int, smaller_unit: str) -> str:
+    return f"{large} {unit} {small} {smaller_unit}" if small else f"{large} {unit}"
+
+
+def _moment(timestamp_seconds: float, shape: str) -> str:
     return datetime.fromtimestamp(timestamp_seconds, UTC).strftime(shape)

@@ -83,6 +83,17 @@ class TestStates:
         assert topic.since(151.0) == 150.0
         assert topic.state(1e4) is TopicState.STALE
 
+    def test_whether_anything_came_is_told_for_this_session(self) -> None:
+        """An acknowledgement is no message, and what an earlier session delivered is not this one's."""
+        topic = subscribed()
+        assert not topic.delivered
+        topic.message(101.0)
+        assert topic.delivered
+        topic.down(102.0)
+        topic.up(103.0)
+        topic.acknowledged(104.0)
+        assert not topic.delivered
+
     def test_down_hides_every_verdict_and_stops_the_account(self) -> None:
         """Nobody is stale while the connection is down."""
         topic = subscribed()

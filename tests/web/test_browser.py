@@ -73,6 +73,7 @@ def frozen_record() -> ConnectionRecord:
     trades.messages, trades.last_message_wall = 1234, STARTED_WALL + 58.0
     for slot in range(400):
         trades.meter.rate.observe(5, 5.0, RULE.after, STARTED_WALL + 5.0 * slot)
+    record.topics["diff.BTC_USDT"].last_message_wall = STARTED_WALL - 2 * 86400.0
     record.advertised_interval_seconds, record.advertised_timeout_seconds = 20.0, 30.0
     record.last_failure, record.last_failure_wall = "http_status: HTTP 503", STARTED_WALL - 60.0
     record.attempts = 3
@@ -168,6 +169,9 @@ async def test_the_script_draws_what_the_server_drew(visitor: Visitor) -> None:
         await live.until_live()
         assert await live.page.title() == await bare.page.title()
         assert "100 %" in await bare.page.get_by_role("row", name="trade.* live").inner_text()
+        late = await live.page.get_by_role("row", name="diff.BTC_USDT stale").inner_text()
+        assert "for 15 s, nothing yet" in late
+        assert "2026-09-19 14:13:20" in late, "a time of another day says of which"
         for place in ("#verdict", "#findings", "#targets"):
             assert _words(await live.page.locator(place).inner_html()) == _words(
                 await bare.page.locator(place).inner_html()
@@ -179,6 +183,28 @@ def _words(html: str) -> str:
     """Without what is drawn, and without what differs in how it is written only."""
     html = re.sub(r' (?:open|hidden)(?:="")?(?=[ >])', "", html)
     return re.sub(r"\s+", " ", re.sub(r'<span data-f="fared">[^<]*</span>', "", html))
+
+
+async def test_a_rate_says_over_what_time_it_is(visitor: Visitor) -> None:
+    """As a count: what came in the last minute, or in what there is of it; and none is shown for what is down."""
+    up, down = connection("0-0", ["trade.*"]), connection("1-0", ["ticker.*"])
+    bring_up(up, NOW)
+    monitor = fresh_monitor(up, down)
+    for step in range(1, 7):
+        for record, topic in ((up, "trade.*"), (down, "ticker.*")):
+            record.topics[topic].messages = 10 * step
+        monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+    async with served(monitor) as url:
+        visit = await visitor.open(url)
+        await visit.until_live()
+        rates = visit.page.locator("#targets [data-f=rate]")
+        assert await rates.all_inner_texts() == ["\N{EN DASH}", "60 in 30 s"]
+        for step in range(7, 15):
+            up.topics["trade.*"].messages = 10 * step
+            monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+        await visit.page.reload()
+        await visit.until_live()
+        assert await rates.all_inner_texts() == ["\N{EN DASH}", "120 in 1 min"]
 
 
 async def test_without_a_script_the_page_is_whole_and_loads_itself_anew(visitor: Visitor) -> None:

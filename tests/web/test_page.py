@@ -15,7 +15,7 @@ from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TopicR
 from alpmon.telemetry.status import status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
-from alpmon.web.words import duration, latency, moment
+from alpmon.web.words import clock, duration, latency, moment
 from tests.telemetry.records import RULE, STARTED_WALL, bring_up, connection, fresh_monitor
 
 NOW = 1000.0
@@ -146,7 +146,7 @@ def test_a_topic_shows_its_state_and_counts() -> None:
     record.topics["trade.*"].messages = 1234567
     record.topics["wallet"] = TopicRecord("wallet", None, messages=3)
     text = Outline(_page(record)).text
-    assert "trade.*live for 0 s0 s of 10 s" in text
+    assert "trade.*live for 0 s, nothing yet0 s of 10 s" in text
     assert "1,234,567" in text
     assert re.search(rf"walletprivate {DASH} {DASH} 3{DASH}{DASH}", text)
 
@@ -155,10 +155,10 @@ def test_the_end_of_the_last_session_is_told() -> None:
     """Who ended it, why, with which code and which words."""
     record = connection()
     record.last_end = SessionEnd(STARTED_WALL, "server", "1012", "close_frame", "service restart")
-    told = "1 min 0 s ago by the server: close_frame, code 1012, saying “service restart”"
+    told = "1 min ago by the server: close_frame, code 1012, saying “service restart”"
     assert told in Outline(_page(record)).text
     record.last_end = SessionEnd(STARTED_WALL, "network", "1006", "connection_lost", "", "[Errno 104] reset by peer")
-    told = "1 min 0 s ago by the network: connection_lost, code 1006 ([Errno 104] reset by peer)"
+    told = "1 min ago by the network: connection_lost, code 1006 ([Errno 104] reset by peer)"
     assert told in Outline(_page(record)).text
 
 
@@ -193,10 +193,12 @@ def test_a_page_of_a_thousand_topics_is_small() -> None:
         (9.99, "9.9 s"),
         (20.0, "20 s"),
         (59.99, "59 s"),
-        (60.0, "1 min 0 s"),
+        (60.0, "1 min"),
+        (61.0, "1 min 1 s"),
         (125.9, "2 min 5 s"),
-        (3600.0, "1 h 0 min"),
+        (3600.0, "1 h"),
         (86399.0, "23 h 59 min"),
+        (86400.0, "1 d"),
         (90000.0, "1 d 1 h"),
     ],
 )
@@ -214,3 +216,12 @@ def test_latencies_are_in_milliseconds_below_a_second(seconds: float | None, sho
 def test_moments_are_utc() -> None:
     """With the day."""
     assert moment(0.0) == "1970-01-01 00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [(0.0, "14:13:20"), (86399.0, "14:13:21"), (86400.0, "2026-09-20 14:13:20"), (864000.0, "2026-09-11 14:13:20")],
+)
+def test_a_time_of_day_carries_its_day_once_it_could_be_any(age: float, shown: str) -> None:
+    """Less than a day back there is only one such time."""
+    assert clock(STARTED_WALL - age, STARTED_WALL) == shown

@@ -5,7 +5,6 @@ const POLL = 1000;
 const POLL_HIDDEN = 15_000;
 const ANSWER_WITHIN = 5000;
 const LOST_AFTER = 5000;
-const WINDOW_SECONDS = 900;
 const RATE_SECONDS = 60;
 const ROWS = 25;
 const MORE_ROWS = 100;
@@ -14,6 +13,8 @@ const OPEN_BY_DEFAULT = 6;
 const FINDINGS = 12;
 const BARS = 60;
 const TROUBLE = new Set(["stale", "silent", "rejected", "down"]);
+const ACKNOWLEDGED = new Set(["live", "quiet", "stale"]);
+const DAY = 86_400;
 const NOTHING = "–";
 const FAULTS = {
   nobody: "", monitor: "This monitor", network: "The network", exchange: "The exchange",
@@ -39,24 +40,28 @@ function duration(seconds) {
   if (seconds < 10) return `${Math.floor(seconds * 10) / 10} s`;
   const whole = Math.floor(seconds);
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  if (whole < 3600) return twoUnits(whole / 60, "min", whole % 60, "s");
+  if (whole < DAY) return twoUnits(whole / 3600, "h", (whole % 3600) / 60, "min");
+  return twoUnits(whole / DAY, "d", (whole % DAY) / 3600, "h");
+}
+
+function twoUnits(large, unit, small, smallerUnit) {
+  return `${Math.floor(large)} ${unit}${small >= 1 ? ` ${Math.floor(small)} ${smallerUnit}` : ""}`;
+}
+
+/** A time of day, with its day where that is not the last such time. */
+function clock(seconds, now = page.now) {
+  if (seconds === null) return NOTHING;
+  const moment = new Date(seconds * 1000).toISOString();
+  return now - seconds < DAY ? moment.slice(11, 19) : moment.slice(0, 19).replace("T", " ");
 }
 
 const ago = (seconds) => (seconds === null ? NOTHING : `${duration(seconds)} ago`);
-const clock = (seconds) => (seconds === null ? NOTHING : new Date(seconds * 1000).toISOString().slice(11, 19));
 const since = (seconds) => (seconds === null ? "" : `since ${clock(seconds)} UTC`);
 const { format: number } = new Intl.NumberFormat("en");
 const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 const because = (fault, words) => [FAULTS[fault], words].filter(Boolean).join(": ");
 const sum = (values) => values.reduce((total, value) => total + value, 0);
-
-function perTime(perSecond) {
-  if (perSecond >= 10) return `${number(Math.round(perSecond))}/s`;
-  if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`;
-  return `${Math.round(perSecond * 60)}/min`;
-}
 
 // Filling: what has not changed is not touched
 
@@ -186,10 +191,10 @@ function joined(old, news, capacity) {
   return connection;
 }
 
-/** Messages a second over the last minute, or what there is of it; null before the first sample. */
-function rate(counts) {
-  const latest = (counts ?? []).slice(-RATE_SECONDS / history.step);
-  return latest.length ? sum(latest) / (latest.length * history.step) : null;
+/** How many messages came in the last minute, or in what there is of it. */
+function lately(counts) {
+  const latest = counts.slice(-RATE_SECONDS / history.step);
+  return { messages: sum(latest), seconds: latest.length * history.step };
 }
 
 // What is asked for: the filter, which is also the address
@@ -230,30 +235,34 @@ class Topic {
   constructor() {
     Object.assign(this, copy("topic"));
     this.drawn = -1;
+    this.rate = NOTHING;
   }
 
   fill({ topic, counts }) {
     const { fields } = this;
     const state = topic.state ?? "private";
+    const waits = ACKNOWLEDGED.has(state) && !topic.delivered;
+    if (this.drawn !== history.sample && counts) this.draw(counts);
     attribute(fields.state, "data-state", state);
     text(fields.topic, topic.topic);
     text(fields.state, state);
-    text(fields.for, topic.state_seconds === null ? "" : `for ${duration(topic.state_seconds)}`);
+    fields.state.toggleAttribute("data-waits", waits);
+    text(fields.for, topic.state_seconds === null ? "" : `for ${duration(topic.state_seconds)}${waits ? ", nothing yet" : ""}`);
     text(fields.age, duration(topic.age_seconds));
     text(fields.limit, topic.stale_after_seconds === null ? "" : `of ${duration(topic.stale_after_seconds)}`);
     const filled = topic.age_seconds !== null && topic.stale_after_seconds ? topic.age_seconds / topic.stale_after_seconds : 0;
     attribute(fields.bar, "width", `${Math.round(100 * Math.min(1, filled))}%`);
+    text(fields.rate, state === "down" ? NOTHING : this.rate);
     text(fields.usual, topic.rate_ratio === null ? "" : `${number(Math.round(100 * topic.rate_ratio))} %`);
     text(fields.messages, number(topic.messages));
     text(fields.stale, duration(topic.stale_seconds));
     text(fields.last, clock(topic.last_message_timestamp_seconds));
-    if (this.drawn !== history.sample && counts) this.draw(counts);
   }
 
   draw(counts) {
     this.drawn = history.sample;
-    const perSecond = rate(counts);
-    text(this.fields.rate, perSecond === null ? NOTHING : perTime(perSecond));
+    const { messages, seconds } = lately(counts);
+    if (seconds) this.rate = `${number(messages)} in ${duration(seconds)}`;
     this.fields.spark.replaceChildren(bars(counts, history.capacity, history.step));
   }
 }
@@ -429,6 +438,11 @@ class Page {
     this.status = null;
   }
 
+  /** By the monitor's clock, when it told what is shown. */
+  get now() {
+    return this.status?.timestamp_seconds ?? Date.now() / 1000;
+  }
+
   show(status) {
     const isFirst = this.status === null;
     this.status = status;
@@ -439,18 +453,18 @@ class Page {
   draw() {
     if (this.status === null) return;
     const focused = document.activeElement;
-    this.fillVerdict(this.status.verdict, this.status.timestamp_seconds);
+    this.fillVerdict(this.status.verdict);
     this.fillFigures(this.status);
     this.fillTargets(this.status.targets);
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
 
-  fillVerdict(verdict, now) {
+  fillVerdict(verdict) {
     byId("verdict").className = verdict.level;
     text(byId("sentence"), verdict.sentence);
     text(byId("because"), because(verdict.fault, verdict.because));
     const begun = verdict.since_timestamp_seconds;
-    text(byId("since"), begun === null ? "" : `${since(begun)}, for ${duration(Math.max(0, now - begun))}`);
+    text(byId("since"), begun === null ? "" : `${since(begun)}, for ${duration(Math.max(0, this.now - begun))}`);
     fillLinks(verdict.findings[0]);
     text(byId("announcement"), [verdict.sentence, because(verdict.fault, verdict.because)].filter(Boolean).join(". "));
     byId("findings").hidden = verdict.findings.length < 2; // a single one is the headline
@@ -467,7 +481,8 @@ class Page {
     text(byId("figure-trouble"), `${number(sum(connections.map((each) => each.topics_in_trouble)))} of ${number(topics)}`);
     text(byId("figure-lag"), latency(status.worst_recent_event_loop_lag_seconds));
     text(byId("figure-uptime"), duration(status.uptime_seconds));
-    const rates = [...history.connections.values()].flatMap(({ messages }) => Object.values(messages).map(rate));
+    const counts = [...history.connections.values()].flatMap(({ messages }) => Object.values(messages).map(lately));
+    const rates = counts.filter(({ seconds }) => seconds).map(({ messages, seconds }) => messages / seconds);
     const total = sum(rates);
     text(byId("figure-rate"), rates.length ? (total < 100 ? total.toFixed(1) : number(Math.round(total))) : NOTHING);
   }
@@ -550,7 +565,7 @@ class Link {
 
   fail(failure) {
     console.debug(failure);
-    const at = clock(this.heard / 1000);
+    const at = clock(this.heard / 1000, Date.now() / 1000);
     if (failure.status === 401 || failure.status === 403) {
       this.tell("lost", "login needed", "The monitor asks for a login. Load the page again to give it.");
     } else if (Date.now() - this.heard < LOST_AFTER) {
