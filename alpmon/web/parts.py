@@ -127,7 +127,7 @@ def connection(shown: ConnectionStatus, rows: Iterable[str]) -> str:
 <summary><h3>{_field("connection", shown.connection)}</h3> {_pill(shown.state)}
 {_field("for", f"for {duration(shown.state_seconds)}", "dim")} {_field("trouble", trouble(shown), "trouble")}</summary>
 <figure class="timeline"><div data-f="timeline"></div>
-<figcaption><span>15 min ago</span><span data-f="fared"></span><span>now</span></figcaption></figure>
+<figcaption aria-hidden="true"><span>15 min ago</span><span data-f="fared"></span><span>now</span></figcaption></figure>
 <div class="session"><dl>{"".join(_facts(shown))}</dl><div class="latencies">{_LATENCIES}</div></div>
 <table role="table"><caption class="hidden">Topics of connection {_field("caption", shown.connection)}</caption>
 <thead role="rowgroup"><tr role="row">{heads}</tr></thead>

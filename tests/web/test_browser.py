@@ -207,6 +207,36 @@ async def test_a_rate_says_over_what_time_it_is(visitor: Visitor) -> None:
         assert await rates.all_inner_texts() == ["\N{EN DASH}", "120 in 1 min"]
 
 
+async def test_a_timeline_says_what_its_colours_mean_and_over_what_time(visitor: Visitor) -> None:
+    """In words, without hovering: how long each lasted and when it was last; and the first minute is no quarter."""
+    fresh, troubled = connection("0-0", ["trade.*"]), connection("1-0", ["ticker.*"])
+    monitor = fresh_monitor(fresh, troubled)
+    bring_up(troubled, NOW)
+    for step, second in enumerate((0.0, 5.0, 15.0, 5.0, 5.0)):
+        if step == 3:
+            bring_up(troubled, NOW)
+            troubled.disconnects["server", "1012", "close_frame"] += 1
+        monitor.history.sample(monitor, NOW + second, STARTED_WALL + step * STEP_SECONDS)
+    async with served(monitor) as url:
+        for window in (DESK, PHONE):
+            visit = await visitor.open(url, **window)
+            await visit.until_live()
+            keys = visit.page.locator("#targets .key")
+            assert await keys.all_inner_texts() == [
+                "down throughout the last 25 s",
+                "up for 15 s",
+                "topics in trouble for 5 s, last at 14:13:30",
+                "1 short disconnect, last at 14:13:35",
+            ]
+            colours = await keys.evaluate_all("all => all.map((n) => getComputedStyle(n, '::before').backgroundColor)")
+            assert colours[0] == colours[3] != colours[1] != colours[2]
+            drawn = visit.page.locator("[data-f=timeline] rect.mark-t")
+            assert await drawn.evaluate("(n) => getComputedStyle(n).fill") == colours[2]
+            edges = visit.page.locator("#targets figcaption > span:not([data-f])")
+            heights = await edges.evaluate_all("all => all.map((n) => n.getClientRects().length)")
+            assert heights == [1] * 4, "no edge is broken into lines"
+
+
 async def test_without_a_script_the_page_is_whole_and_loads_itself_anew(visitor: Visitor) -> None:
     """The filter is not even offered."""
     async with served(fresh_monitor(frozen_record())) as url:

@@ -22,7 +22,7 @@ const FAULTS = {
 };
 const MARKS = {
   u: { words: "up", height: 8 }, s: { words: "subscribing", height: 8 }, t: { words: "topics in trouble", height: 14 },
-  e: { words: "disconnected", height: 22 }, d: { words: "down", height: 22 },
+  e: { words: "short disconnect", height: 22 }, d: { words: "down", height: 22 },
 };
 const TIMELINE_HEIGHT = 22;
 const LATENCIES = ["round_trip_seconds", "acknowledgement_seconds", "pong_seconds"];
@@ -111,7 +111,7 @@ function picture(width, height, label, shapes) {
   return svg("svg", box, shapes);
 }
 
-function timeline(marks, capacity, step, end) {
+function timeline(marks, capacity, step, end, told) {
   const shapes = [];
   for (let start = 0, stop; start < marks.length; start = stop) {
     for (stop = start + 1; marks[stop] === marks[start]; ) stop += 1;
@@ -122,17 +122,28 @@ function timeline(marks, capacity, step, end) {
     const place = { x: from, width: stop - start, y: TIMELINE_HEIGHT - height, height, class: `mark-${marks[start]}` };
     shapes.push(svg("rect", place, [title]));
   }
-  return picture(capacity, TIMELINE_HEIGHT, `Last 15 minutes: ${fared(marks, step)}`, shapes);
+  return picture(capacity, TIMELINE_HEIGHT, `Last 15 minutes: ${told.map(([, words]) => words).join(", ")}`, shapes);
 }
 
-function fared(marks, step) {
-  if (!marks) return "the first sample is taken after 5 seconds";
-  const seconds = (mark) => sum([...marks].map((each) => (each === mark ? step : 0)));
-  const parts = [];
-  if (seconds("d")) parts.push(`down for ${duration(seconds("d"))}`);
-  if (seconds("e")) parts.push(count(seconds("e") / step, "short disconnect"));
-  if (seconds("t")) parts.push(`topics in trouble for ${duration(seconds("t"))}`);
-  return parts.join(", ") || "up throughout";
+/** What a timeline shows, in words, by its marks. */
+function fared(marks, step, end) {
+  return Object.entries(MARKS).filter(([mark]) => marks.includes(mark)).map(([mark, { words }]) => {
+    const times = [...marks].filter((each) => each === mark).length;
+    const lasting = times === marks.length ? `${words} throughout the last` : `${words} for`;
+    const told = mark === "e" ? count(times, words) : `${lasting} ${duration(times * step)}`;
+    const after = marks.length - 1 - marks.lastIndexOf(mark);
+    return [mark, mark === "u" || !after ? told : `${told}, last at ${clock(end - after * step)}`];
+  });
+}
+
+/** The words with the colours that they have in the timeline. */
+function keys(told) {
+  return told.map(([mark, words]) => {
+    const key = document.createElement("span");
+    key.className = `key mark-${mark}`;
+    key.textContent = words;
+    return key;
+  });
 }
 
 const over = (samples, step) => `in the last ${duration(samples.length * step)}`;
@@ -318,12 +329,14 @@ class Connection {
   draw(past) {
     const { fields } = this;
     this.drawn = history.sample;
-    fields.timeline.replaceChildren(timeline(past.marks, history.capacity, history.step, history.end));
-    text(fields.fared, fared(past.marks, history.step));
+    const { capacity, step, end } = history;
+    const told = fared(past.marks, step, end);
+    fields.timeline.replaceChildren(timeline(past.marks, capacity, step, end, told));
+    fields.fared.replaceChildren(...keys(told));
     for (const name of LATENCIES) {
       const latest = past[name].findLast((value) => value !== null);
       text(fields[name], latency(latest));
-      fields[`${name}-spark`].replaceChildren(line(past[name], history.capacity, history.step));
+      fields[`${name}-spark`].replaceChildren(line(past[name], capacity, step));
     }
   }
 }
