@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 FAST = 100.0
 """Times the exchange's real pace: a hundred trades and tickers a second."""
 TOPICS = ["ticker.*", "trade.*", "rates.*"]
-FIXED = {"mode": "fixed", "after": "700ms"}
-ADAPTIVE = {"mode": "adaptive", "floor": "300ms", "ceiling": "30s"}
+FIXED = {"mode": "fixed", "after": "2s"}
+ADAPTIVE = {"mode": "adaptive", "floor": "2s", "ceiling": "30s"}
+"""Far above what these feeds pause for, so that a machine that stumbles makes no episode."""
 
 
 def sent(exchange: Exchange, topic: str) -> int:
