@@ -93,7 +93,7 @@ def _verdict(status: Status, runbook_url: str | None) -> str:
     return f"""<section id="verdict" class="{verdict.level}" aria-label="Verdict">
 <h1 id="sentence">{escape(verdict.sentence)}</h1>
 <p id="because">{escape(parts.because(verdict.fault, verdict.because))}</p>
-<p class="dim"><span id="since">{parts.lasting(verdict.since_timestamp_seconds, status.timestamp_seconds)}</span>
+<p class="dim links"><span id="since">{parts.lasting(verdict.since_timestamp_seconds, status.timestamp_seconds)}</span>
 <a id="place"{parts.href(place)}>{"Show it" if place else ""}</a>
 <a id="runbook"{parts.href(parts.runbook(alert, runbook_url))}>{alert or ""}</a></p>
 </section>"""
@@ -106,7 +106,7 @@ def _figures(status: Status) -> Iterator[str]:
     up = sum(connection.up for connection in connections)
     yield _figure("up", f"{up:,} of {len(connections):,}", "connections up")
     yield _figure("trouble", f"{trouble:,} of {topics:,}", "topics in trouble or down")
-    yield _figure("rate", NOTHING, "messages a second, last minute")
+    yield _figure("rate", NOTHING, "messages/s, last minute")
     yield _figure("lag", latency(status.worst_recent_event_loop_lag_seconds), "our own delay")
     yield _figure("uptime", duration(status.uptime_seconds), "running")
     if status.shard_count > 1:

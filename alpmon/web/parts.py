@@ -124,15 +124,16 @@ def connection(shown: ConnectionStatus, rows: Iterable[str]) -> str:
     """One connection: its state, how it fared, its session, its topics."""
     heads = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in _COLUMNS)
     return f"""<details class="connection" open data-level="{level_of(shown)}">
-<summary><h3>{_field("connection", shown.connection)}</h3> {_pill(shown.state)}
-{_field("for", f"for {duration(shown.state_seconds)}", "dim")} {_field("trouble", trouble(shown), "trouble")}</summary>
+<summary data-f="head" data-state="{shown.state}"><h3>{_field("connection", shown.connection)}</h3>
+{_field("state", shown.state, "pill")} {_field("for", f"for {duration(shown.state_seconds)}", "dim")}
+{_field("trouble", trouble(shown), "trouble")}</summary><div class="inside">
 <figure class="timeline"><div data-f="timeline"></div>
 <figcaption aria-hidden="true"><span>15 min ago</span><span data-f="fared"></span><span>now</span></figcaption></figure>
 <div class="session"><dl>{"".join(_facts(shown))}</dl><div class="latencies">{_LATENCIES}</div></div>
 <table role="table"><caption class="hidden">Topics of connection {_field("caption", shown.connection)}</caption>
 <thead role="rowgroup"><tr role="row">{heads}</tr></thead>
 <tbody role="rowgroup" data-f="topics">{"".join(rows)}</tbody></table>
-<p class="more"><button type="button" data-f="more" hidden></button></p></details>"""
+<p class="more"><button type="button" data-f="more" hidden></button></p></div></details>"""
 
 
 def level_of(shown: ConnectionStatus) -> Level:
@@ -206,7 +207,8 @@ def failed(shown: ConnectionStatus) -> str:
 
 
 def _fact(title: str, name: str, value: str, kind: str = "") -> str:
-    return f"<div><dt>{title}</dt><dd>{_field(name, value, kind)}</dd></div>"
+    dressed = f' class="{kind}"' if kind else ""
+    return f'<div><dt>{title}</dt><dd{dressed} data-f="{name}">{escape(value)}</dd></div>'
 
 
 def _latency(title: str, name: str) -> str:
@@ -230,11 +232,12 @@ def topic(shown: TopicStatus, now: float) -> str:
 
     The roles outlive that a narrow screen draws it as no table.
     """
-    pill = _pill(shown.state or "private", waits=_waits(shown))
-    filled = _filled(shown.age_seconds, shown.stale_after_seconds)
+    state, filled = shown.state or "private", _filled(shown.age_seconds, shown.stale_after_seconds)
+    waits = ' data-waits=""' if _waits(shown) else ""
     return (
-        f'<tr role="row"><th role="rowheader" scope="row" data-f="topic">{escape(shown.topic)}</th>'
-        f'<td role="cell">{pill} {_field("for", _for(shown), "dim")}</td>'
+        f'<tr role="row" data-state="{state}"{waits}>'
+        f'<th role="rowheader" scope="row" data-f="topic">{escape(shown.topic)}</th>'
+        f'<td role="cell">{_field("state", state, "pill")} {_field("for", _for(shown), "dim")}</td>'
         f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
         f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%"/></svg></td>'
         f'<td role="cell">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
@@ -268,11 +271,6 @@ def _usual(shown: TopicStatus) -> str:
 def _filled(age: float | None, limit: float | None) -> int:
     """How much of the bar, in percent."""
     return round(100 * min(1.0, age / limit)) if age is not None and limit else 0
-
-
-def _pill(state: str, *, waits: bool = False) -> str:
-    waiting = ' data-waits=""' if waits else ""
-    return f'<span class="pill" data-f="state" data-state="{state}"{waiting}>{state}</span>'
 
 
 def _field(name: str, text: str, kind: str = "") -> str:

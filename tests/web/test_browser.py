@@ -338,6 +338,18 @@ async def test_a_thousand_topics_are_shown_worst_first_and_page_by_page(visitor:
         assert await visit.complaints() == []
 
 
+async def test_a_phone_shows_the_topics_before_the_facts_of_the_session(visitor: Visitor) -> None:
+    """They are what one looks for; on a desk both are in sight."""
+    async with served(of_many(1, 3)) as url:
+        for window, first in ((DESK, ".session"), (PHONE, "table")):
+            visit = await visitor.open(url, **window)
+            await visit.until_live()
+            places = {
+                place: await visit.page.locator(f"#targets {place}").bounding_box() for place in (".session", "table")
+            }
+            assert min(places, key=lambda place: (places[place] or {})["y"]) == first
+
+
 async def test_many_topics_of_one_connection_come_page_by_page(visitor: Visitor) -> None:
     """As on a server that knows no limit."""
     async with served(of_many(1, 300)) as url:

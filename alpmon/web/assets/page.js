@@ -58,7 +58,7 @@ function clock(seconds, now = page.now) {
 
 const ago = (seconds) => (seconds === null ? NOTHING : `${duration(seconds)} ago`);
 const since = (seconds) => (seconds === null ? "" : `since ${clock(seconds)} UTC`);
-const { format: number } = new Intl.NumberFormat("en");
+const number = (whole) => String(whole).replace(/\B(?=(\d{3})+$)/g, ",");
 const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 const because = (fault, words) => [FAULTS[fault], words].filter(Boolean).join(": ");
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -250,14 +250,14 @@ class Topic {
   }
 
   fill({ topic, counts }) {
-    const { fields } = this;
+    const { node, fields } = this;
     const state = topic.state ?? "private";
     const waits = ACKNOWLEDGED.has(state) && !topic.delivered;
     if (this.drawn !== history.sample && counts) this.draw(counts);
-    attribute(fields.state, "data-state", state);
+    attribute(node, "data-state", state);
     text(fields.topic, topic.topic);
     text(fields.state, state);
-    fields.state.toggleAttribute("data-waits", waits);
+    node.toggleAttribute("data-waits", waits);
     text(fields.for, topic.state_seconds === null ? "" : `for ${duration(topic.state_seconds)}${waits ? ", nothing yet" : ""}`);
     text(fields.age, duration(topic.age_seconds));
     text(fields.limit, topic.stale_after_seconds === null ? "" : `of ${duration(topic.stale_after_seconds)}`);
@@ -287,7 +287,7 @@ class Connection {
     this.drawn = -1;
     this.chosen = null;
     this.fields.topics.replaceChildren();
-    this.node.querySelector("summary").addEventListener("click", () => (this.chosen = !this.node.open));
+    this.fields.head.addEventListener("click", () => (this.chosen = !this.node.open));
     this.fields.more.addEventListener("click", () => {
       this.limit += MORE_ROWS;
       page.draw();
@@ -297,7 +297,7 @@ class Connection {
   fill({ connection, topics, open, isWanted }) {
     const { node, fields } = this;
     attribute(node, "data-level", levelOf(connection));
-    attribute(fields.state, "data-state", connection.state);
+    attribute(fields.head, "data-state", connection.state);
     node.classList.toggle("wanted", isWanted);
     node.open = this.chosen ?? open;
     text(fields.connection, connection.connection);
