@@ -26,6 +26,8 @@ from tests.telemetry.records import RULE, STARTED_WALL, Clock, bring_up, connect
 from tests.web.browser import Visitor, visiting
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from tests.conftest import StartExchange
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
@@ -420,6 +422,31 @@ async def test_a_monitor_that_wants_a_login_is_not_called_dead(visitor: Visitor)
         await visit.page.route("**/api/v1/status", lambda route: route.fulfill(status=401))
         await visit.page.get_by_text("The monitor asks for a login.").wait_for()
         assert await visit.page.locator("#link").inner_text() == "login needed"
+
+
+async def test_another_version_is_loaded_once_and_not_for_ever(visitor: Visitor) -> None:
+    """An upgrade brings its own page; two versions that answer in turn behind a balancer do not reload it endlessly."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open("about:blank")
+        asked = {"page": 0, "status": 0}
+
+        async def answer(route: Route) -> None:
+            asked["status"] += 1
+            response = await route.fetch()
+            await route.fulfill(response=response, json={**await response.json(), "version": "9.9.9"})
+
+        async def count(route: Route) -> None:
+            asked["page"] += 1
+            await route.continue_()
+
+        await visit.page.route("**/api/v1/status", answer)
+        await visit.page.route(f"{url}/", count)
+        await visit.page.goto(url)
+        await until(lambda: asked["status"] >= 5)
+        assert asked["page"] == 2
+        assert "version 9.9.9 answers" in await visit.page.locator("#link").inner_text()
+        await visit.page.unroute_all(behavior="ignoreErrors")
+        assert await visit.complaints() == []
 
 
 # For everybody, and against nobody

@@ -5,6 +5,7 @@ const POLL = 1000;
 const POLL_HIDDEN = 15_000;
 const ANSWER_WITHIN = 5000;
 const LOST_AFTER = 5000;
+const RELOAD_AGAIN_AFTER = 600_000;
 const RATE_SECONDS = 60;
 const ROWS = 25;
 const MORE_ROWS = 100;
@@ -561,14 +562,15 @@ class Link {
 
   async ask() {
     const status = await fetched("api/v1/status");
-    if (status.version !== document.body.dataset.version) location.reload();
+    const other = status.version === document.body.dataset.version ? "" : `, version ${status.version} answers`;
+    if (other && mayReload()) return void location.reload();
     const started = status.timestamp_seconds - status.uptime_seconds;
     if (this.started !== null && Math.abs(started - this.started) > 2) history.sample = -1;
     this.started = started;
     const due = history.sample < 1 || status.timestamp_seconds >= history.end + history.step;
     if (due) addHistory(await fetched(`api/v1/history?after=${history.sample}`));
     this.heard = Date.now();
-    this.tell("live", `live, ${clock(status.timestamp_seconds)} UTC`);
+    this.tell("live", `live, ${clock(status.timestamp_seconds)} UTC${other}`);
     try {
       page.show(status);
     } catch (bug) {
@@ -603,6 +605,17 @@ class Link {
       const timer = setTimeout(resolve, milliseconds);
       this.wake = () => clearTimeout(timer) ?? resolve();
     });
+  }
+}
+
+/** Another version answers, which has its own page; but two may answer in turn, behind a balancer. */
+function mayReload() {
+  try {
+    const isDue = Date.now() - Number(sessionStorage.getItem("reloaded")) > RELOAD_AGAIN_AFTER;
+    if (isDue) sessionStorage.setItem("reloaded", Date.now());
+    return isDue;
+  } catch {
+    return false; // no storage is to be had, so nobody would know when to stop
   }
 }
 
