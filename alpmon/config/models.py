@@ -281,7 +281,7 @@ class Config(Section):
     )
     runbook_url: HttpUrl | None = Field(
         default=None,
-        description="Where docs/alerts.md can be read; the status page leads to its section on each trouble.",
+        description="Where you keep docs/alerts.md; the status page leads there, and to its own /runbook without it.",
         examples=["https://wiki.example/alpmon/alerts.md"],
     )
     limits: Limits = Field(default=Limits(), description="Bounds that the exchange cannot push us over.")

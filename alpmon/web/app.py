@@ -24,6 +24,7 @@ from alpmon.telemetry.status import Status, status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
 from alpmon.web.reload import Reload, reload_route
+from alpmon.web.runbook import RUNBOOK, runbook_page
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -60,7 +61,7 @@ class Pages:
         config_text: the configuration now in force as YAML, masked.
         monotonic: the clock of the monitor's `now`.
         wall: seconds since the epoch.
-        runbook_url: where docs/alerts.md can be read, if anywhere.
+        runbook_url: where docs/alerts.md can be read, if not here.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Pages:
         self._monotonic = monotonic
         self._wall = wall
         self._runbook_url = runbook_url
+        self._runbook = runbook_page().encode()
         self._thread = ThreadPoolExecutor(1, "render")
 
     async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
@@ -98,8 +100,12 @@ class Pages:
 
     async def index(self, request: web.Request) -> web.Response:
         """The page for people."""
-        runbook_url = mask_urls(self._runbook_url() or "") or None
+        runbook_url = mask_urls(self._runbook_url() or RUNBOOK)
         return await self._made(request, "text/html", lambda: page(self._status(), runbook_url).encode())
+
+    async def runbook(self, request: web.Request) -> web.Response:
+        """What to do about each alert."""
+        return await self._made(request, "text/html", lambda: self._runbook)
 
     async def asset(self, request: web.Request) -> web.Response:
         """What the page is dressed in; another content has another address, so a browser may keep it."""
@@ -179,6 +185,7 @@ def create_app(
     app.add_routes(
         [
             web.get("/", pages.index),
+            web.get(f"/{RUNBOOK}", pages.runbook),
             web.get("/assets/{name}", pages.asset),
             web.get("/metrics", pages.metrics),
             web.get("/api/v1/status", pages.status),

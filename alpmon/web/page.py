@@ -11,6 +11,7 @@ from alpmon.telemetry.troubles import Level
 from alpmon.telemetry.verdict import Verdict
 from alpmon.web import parts
 from alpmon.web.assets import ASSETS
+from alpmon.web.runbook import RUNBOOK
 from alpmon.web.words import NOTHING, count, duration, latency, moment
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -28,7 +29,7 @@ _ROWS_DRAWN: Final = 24
 _STATES: Final = ("trouble", "stale", "silent", "rejected", "down", "pending", "quiet", "live")
 
 
-def page(status: Status, runbook_url: str | None = None) -> str:
+def page(status: Status, runbook_url: str = RUNBOOK) -> str:
     """The whole page.
 
     Args:
@@ -48,13 +49,13 @@ def page(status: Status, runbook_url: str | None = None) -> str:
 <link rel="stylesheet" href="{ASSETS["page.css"].path}">
 <script type="module" src="{ASSETS["page.js"].path}"></script>
 </head>
-<body data-runbook="{escape(runbook_url or "")}" data-version="{escape(status.version)}" {_icons()}>
+<body data-runbook="{escape(runbook_url)}" data-version="{escape(status.version)}" {_icons()}>
 <a class="skip" href="#targets">Skip to the connections</a>
 <header class="top">
 <p class="name"><b>alpmon</b> <span class="dim">{escape(status.version)}</span></p>
 <p id="link" data-link="loading"><span id="link-text">as of {moment(status.timestamp_seconds)} UTC</span></p>
-<nav aria-label="Other views"><a href="metrics">Metrics</a> <a href="api/v1/status">JSON</a>
-<a href="config">Configuration</a></nav>
+<nav aria-label="Other views"><a href="{escape(runbook_url)}">Runbook</a>
+<a href="metrics">Metrics</a> <a href="api/v1/status">JSON</a> <a href="config">Configuration</a></nav>
 </header>
 <p id="lost" role="alert" hidden></p>
 <p id="announcement" role="status" class="hidden"></p>
@@ -85,7 +86,7 @@ def _is_empty(status: Status) -> bool:
     return not any(target.connections for target in status.targets)
 
 
-def _verdict(status: Status, runbook_url: str | None) -> str:
+def _verdict(status: Status, runbook_url: str) -> str:
     verdict = status.verdict
     first = verdict.findings[0] if verdict.findings else None
     place = parts.where(first) if first else ""
@@ -117,7 +118,7 @@ def _figure(name: str, value: str, words: str) -> str:
     return f'<div><dt>{words}</dt><dd id="figure-{name}">{value}</dd></div>'
 
 
-def _findings(verdict: Verdict, runbook_url: str | None, now: float) -> str:
+def _findings(verdict: Verdict, runbook_url: str, now: float) -> str:
     drawn = "".join(parts.finding(found, runbook_url, now) for found in verdict.findings[:_FINDINGS_DRAWN])
     hidden = "" if len(verdict.findings) > 1 else " hidden"  # a single one is the headline
     return f'<section id="findings"{hidden}><h2>What is wrong</h2><ul id="finding-list">{drawn}</ul></section>'

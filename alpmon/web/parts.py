@@ -45,7 +45,7 @@ _ACKNOWLEDGED: Final = ("live", "quiet", "stale")
 def templates() -> str:
     """One blank of each part, for the script."""
     blanks = {
-        "finding": finding(_BLANK_FINDING, None, 0.0),
+        "finding": finding(_BLANK_FINDING, "", 0.0),
         "target": target(_BLANK_TARGET, ""),
         "connection": connection(_BLANK_CONNECTION, []),
         "topic": topic(_BLANK_TOPIC, 0.0),
@@ -53,7 +53,7 @@ def templates() -> str:
     return "\n".join(f'<template id="{name}-template">{markup}</template>' for name, markup in blanks.items())
 
 
-def finding(found: Finding, runbook_url: str | None, now: float) -> str:
+def finding(found: Finding, runbook_url: str, now: float) -> str:
     """One thing that is wrong, as it stands at `now`, with the way to the runbook."""
     return (
         f'<li class="finding {found.level}"><p><a class="what" data-f="sentence"{href(where(found))}>'
@@ -90,9 +90,9 @@ def where(found: Finding) -> str:
     return f"#{urlencode(parts)}"
 
 
-def runbook(alert: str | None, runbook_url: str | None) -> str:
-    """The address of the section that says what to do; nothing where that is not known."""
-    return f"{runbook_url}#{alert.lower()}" if runbook_url and alert else ""
+def runbook(alert: str | None, runbook_url: str) -> str:
+    """The address of the section that says what to do; nothing where no alert is about it."""
+    return f"{runbook_url}#{alert.lower()}" if alert else ""
 
 
 def href(address: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
+from importlib import resources
 from urllib.parse import urlsplit
 
 import pytest
 
+from alpmon import web
+from docs.source.runbook import runbook
 from tests.grafana import shipped
 
 TEXT = shipped.RUNBOOK.read_text()
@@ -20,6 +23,12 @@ PROCESS = {"process_cpu_seconds_total"}
 def test_each_alert_has_its_heading_in_the_order_of_the_rules() -> None:
     """And no heading is about an alert that is gone."""
     assert list(CHAPTERS) == list(dict.fromkeys(alert["alert"] for alert in shipped.alerts()))
+
+
+def test_the_page_that_the_monitor_serves_is_made_of_it() -> None:
+    """Shipped in the package, and written anew by `make docs`."""
+    served = resources.files(web) / "assets" / "runbook.html"
+    assert served.read_text("utf-8") == runbook(TEXT), "make docs"
 
 
 def test_every_runbook_url_ends_at_its_heading() -> None:

@@ -22,6 +22,7 @@ from tests.telemetry.records import STARTED_WALL, Clock, fresh_monitor
 
 PATHS = (
     "/",
+    "/runbook",
     "/metrics",
     "/api/v1/status",
     "/api/v1/history",

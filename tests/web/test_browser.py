@@ -362,6 +362,25 @@ async def test_many_topics_of_one_connection_come_page_by_page(visitor: Visitor)
         assert await visit.rows().count() == 125
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [DESK, PHONE], ids=["desk", "phone"])
+async def test_the_name_of_an_alert_leads_to_what_to_do(visitor: Visitor, scheme: Any, window: dict[str, Any]) -> None:
+    """In the monitor's own runbook, which needs no network, and back."""
+    async with served(fresh_monitor(frozen_record())) as url:
+        visit = await visitor.open(url, color_scheme=scheme, **window)
+        await visit.until_live()
+        await visit.page.get_by_role("link", name="AlpmonFeedStale").click()
+        await visit.page.wait_for_url(f"{url}/runbook#alpmonfeedstale")
+        heading = visit.page.get_by_role("heading", name="AlpmonFeedStale")
+        box = await heading.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < window["viewport"]["height"] / 2, "in sight"
+        assert await visit.accessibility() == []
+        assert await visit.complaints() == []
+        await visit.page.get_by_role("link", name="Status page").click()
+        await visit.until_live()
+
+
 # When there is nothing, not yet, or no longer
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +14,13 @@ from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TopicR
 from alpmon.telemetry.status import status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
+from alpmon.web.runbook import RUNBOOK, runbook_page
 from alpmon.web.words import clock, duration, latency, moment
 from tests.telemetry.records import RULE, STARTED_WALL, bring_up, connection, fresh_monitor
 
 NOW = 1000.0
 DASH = "\N{EN DASH}"
 HOSTILE = "<script>alert('\"&')</script>"
-RUNBOOK = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 
 class Outline(HTMLParser):
@@ -55,7 +54,7 @@ class Outline(HTMLParser):
             self.text += data
 
 
-def _page(*records: ConnectionRecord, url: str = "wss://exchange.test/ws", runbook_url: str | None = None) -> str:
+def _page(*records: ConnectionRecord, url: str = "wss://exchange.test/ws", runbook_url: str = RUNBOOK) -> str:
     return page(status(fresh_monitor(*records, url=url), NOW, STARTED_WALL + 60.0), runbook_url)
 
 
@@ -124,19 +123,30 @@ def test_the_headline_and_the_title_say_the_verdict() -> None:
 
 
 def test_a_finding_leads_to_its_connection_and_to_the_runbook() -> None:
-    """The runbook only where its place is known; its section's name always."""
+    """The monitor's own, under whatever prefix of a proxy, unless the configuration names another."""
     record = connection()
     bring_up(record, NOW - 10.0)
-    assert "#target=alp&connection=0-0" in Outline(_page(record)).addresses
-    assert "AlpmonFeedStale" in Outline(_page(record)).text
+    assert {"#target=alp&connection=0-0", "runbook#alpmonfeedstale"} <= set(Outline(_page(record)).addresses)
     shown = Outline(_page(record, runbook_url="https://wiki.test/alerts"))
     assert "https://wiki.test/alerts#alpmonfeedstale" in shown.addresses
 
 
 def test_every_finding_has_its_section_in_the_runbook() -> None:
     """The anchor is the heading in small letters."""
-    headings = set(re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE))
-    assert set(verdict.ALERTS.values()) <= headings
+    assert {alert.lower() for alert in verdict.ALERTS.values()} <= set(Outline(runbook_page()).ids)
+
+
+def test_the_runbook_is_whole_and_leads_nowhere_outside() -> None:
+    """It has to be of use where nothing but the monitor can be reached."""
+    outline = Outline(runbook_page())
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    files = {ASSETS[name].path for name in ("page.css", "runbook.css", "waiting.svg")}
+    inside = {f"#{each}" for each in outline.ids}
+    assert set(outline.addresses) <= files | inside | {"./"}
+    assert outline.tags.count("script") == 0
+    for fences in ("```", "**", "]("):
+        assert fences not in outline.text, "rendered, not quoted"
 
 
 def test_a_topic_shows_its_state_and_counts() -> None:

@@ -422,8 +422,7 @@ class Finding {
 }
 
 function runbook(alert) {
-  const base = document.body.dataset.runbook;
-  return base && alert ? `${base}#${alert.toLowerCase()}` : "";
+  return alert ? `${document.body.dataset.runbook}#${alert.toLowerCase()}` : "";
 }
 
 /** The headline's own links, to what it is about and to what to do. */
