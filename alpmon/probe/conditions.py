@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
-from alpmon.core.freshness import TROUBLE, TopicState
+from alpmon.core.freshness import TopicState
 from alpmon.probe.account import RELOAD, SHUTDOWN
 from alpmon.probe.alarms import Subject
 from alpmon.telemetry.alerts import (
@@ -19,6 +20,7 @@ from alpmon.telemetry.alerts import (
     REJECTED,
     SILENT,
     STALE,
+    STALE_NOT_THIN_SECONDS,
     THIN,
 )
 from alpmon.telemetry.troubles import THIN_RATIO
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 _OF_A_STATE: Final = (STALE, SILENT, NEVER_DELIVERED, REJECTED)
+_BLIND: Final = (TopicState.DOWN, TopicState.PENDING, TopicState.REJECTED)
+_LATE: Final = (TopicState.STALE, TopicState.SILENT)
 
 
 class Conditions:
@@ -49,7 +53,7 @@ class Conditions:
             return
         for alert in _OF_A_STATE:
             self._alarms.end(alert, subject, since)
-        if state is TopicState.STALE:
+        if state is TopicState.STALE and record.last_message_wall:
             self._alarms.begin(STALE, subject, since)
         elif state is TopicState.REJECTED:
             self._alarms.begin(REJECTED, subject, since)
@@ -57,13 +61,14 @@ class Conditions:
             self._alarms.begin(SILENT, subject, max(since, _late_from(record.freshness, now)))
         elif state is TopicState.SILENT:
             self._alarms.begin(NEVER_DELIVERED, subject, since)
-        self._judge_rate(subject, record, state, since)
+        self._judge_rate(subject, record, state, since, since)
 
     def rates_read(self, line: ReplayedLine, now: float) -> None:
         """The topics' rates may be others now."""
         for topic in line.record.topics.values():
             if topic.freshness is not None and line.is_held:
-                self._judge_rate(Subject(line.name, topic.topic), topic, topic.freshness.state(now), now)
+                state, since = topic.freshness.state(now), topic.freshness.since(now)
+                self._judge_rate(Subject(line.name, topic.topic), topic, state, since, now)
 
     def look(self, line: ReplayedLine, now: float) -> None:
         """Is the connection up, and what has it counted since the last look?"""
@@ -90,11 +95,12 @@ class Conditions:
             if subject.line == line.name and topic in (None, subject.what):
                 del self._counted[alert, subject]
 
-    def _judge_rate(self, subject: Subject, topic: TopicRecord, state: TopicState, at: float) -> None:
-        if topic.meter.rate.ratio < THIN_RATIO and state not in TROUBLE:
-            self._alarms.begin(THIN, subject, at)
+    def _judge_rate(self, subject: Subject, topic: TopicRecord, state: TopicState, since: float, now: float) -> None:
+        lost_at = since + STALE_NOT_THIN_SECONDS if state in _LATE else inf
+        if topic.meter.rate.ratio < THIN_RATIO and state not in _BLIND and now < lost_at:
+            self._alarms.begin(THIN, subject, now)
         else:
-            self._alarms.end(THIN, subject, at)
+            self._alarms.end(THIN, subject, min(now, lost_at))
 
 
 def _late_from(freshness: TopicFreshness, now: float) -> float:

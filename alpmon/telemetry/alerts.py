@@ -31,6 +31,8 @@ SILENT: Final = Alert("AlpmonFeedSilent", "critical", 120.0, 120.0)
 NEVER_DELIVERED: Final = Alert("AlpmonFeedSilent", "warning", 300.0, 300.0)
 REJECTED: Final = Alert("AlpmonSubscribeRejected", "warning", 120.0, 120.0)
 THIN: Final = Alert("AlpmonFeedThin", "critical", 300.0, 300.0)
+STALE_NOT_THIN_SECONDS: Final = 120.0
+"""A topic that has been stale for so long is no thin one: it has an alert of its own."""
 DOWN: Final = Alert("AlpmonConnectionDown", "critical", 60.0, 60.0)
 FLAPPING: Final = Alert("AlpmonConnectionFlapping", "warning", 60.0, 900.0, more_than=3, window=900.0)
 RECONNECT_FAILING: Final = Alert("AlpmonReconnectFailing", "warning", 60.0, 300.0, more_than=3, window=600.0)

@@ -2,6 +2,7 @@
 
 Prometheus knows no variables in rules, and every alert needs the same base URLs. So the rules are written in
 Prometheus' own YAML, comments and all, with `%{name}` where a value is the user's to choose; this fills them in.
+`%{since}` in a description becomes a sentence that says since when the alert's condition has held.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -20,6 +21,15 @@ Value = str | int | float
 
 
 _VARIABLE: Final = re.compile(r"%\{(\w+)\}")
+_EACH_ALERT: Final = re.compile(r"^(?= +- alert: )", re.MULTILINE)
+
+# By all labels of the alert, which only it knows; without a topic it must not find the series of one that has one.
+_SINCE: Final = """
+            {{- $own := printf "topic=%q" $labels.topic }}
+            {{- range $name, $text := $labels }}{{ if ne $name "__name__" -}}
+            {{ $own = printf "%s,%s=%q" $own $name $text }}{{ end }}{{ end }}
+            {{- range printf `ALERTS_FOR_STATE{MATCHERS,%s}` $own | query }} The condition has held since
+            {{ .Value | humanizeTimestamp }}.{{ end }}"""
 
 
 class VariableError(ValueError):
@@ -50,9 +60,24 @@ def rules(values: Mapping[str, Value]) -> str:
     """
     given = _bounds(values)
     try:
-        return _VARIABLE.sub(lambda found: str(given[found[1]]), (SOURCE / "rules.yaml").read_text())
+        return _VARIABLE.sub(lambda found: str(given[found[1]]), _with_since((SOURCE / "rules.yaml").read_text()))
     except KeyError as missing:
         raise VariableError(f"the rules use {missing}, which is not given") from missing
+
+
+def _with_since(source: str) -> str:
+    """With the query in place of each `%{since}` that finds the series of the alert around it."""
+    head, *blocks = _EACH_ALERT.split(source)
+    rules = [rule for group in yaml.safe_load(source)["groups"] for rule in group["rules"] if "alert" in rule]
+    return head + "".join(
+        block.replace("%{since}", _SINCE.replace("MATCHERS", _matchers(rule)))
+        for block, rule in zip(blocks, rules, strict=True)
+    )
+
+
+def _matchers(rule: Mapping[str, Any]) -> str:
+    """What tells an alert from the others, its name and its own labels."""
+    return ",".join(f'{name}="{value}"' for name, value in {"alertname": rule["alert"], **rule["labels"]}.items())
 
 
 def _bounds(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -74,29 +76,52 @@ def test_promtool_tries_each_alert(case: Path) -> None:
     promtool("test", "rules", case)
 
 
-def test_every_alert_is_tried_on_both_sides_of_for() -> None:
-    """By name and severity: a case where it fires, and the step before it in the same case, where it does not."""
-    tried = set()
+def test_every_alert_is_tried_on_both_sides_of_both_waits() -> None:
+    """A case sees it silent at one step and firing at the next, and another firing at one step and silent at the next.
+
+    With `for` or `keep_firing_for` a step shorter or longer it would begin or end at another step.
+    """
+    begun, ended = set(), set()
     for case in CASES:
-        for group in yaml.safe_load(case.read_text())["tests"]:
-            tried |= _tried(group.get("alert_rule_test", []))
-    assert tried == {(alert["alert"], *sorted(alert["labels"].values())) for alert in shipped.alerts()}
+        document = yaml.safe_load(case.read_text())
+        step = _seconds(document["evaluation_interval"])
+        for (name, before), (_, after) in (pair for test in document["tests"] for pair in _neighbours(test, step)):
+            begun |= {(name, *_static(labels), step) for labels in after - before}
+            ended |= {(name, *_static(labels), step) for labels in before - after}
+    for alert in shipped.alerts():
+        waits = {"for": begun, "keep_firing_for": ended}
+        for wait, tried in waits.items():
+            steps = [step for *which, step in tried if which == [alert["alert"], *sorted(alert["labels"].values())]]
+            assert steps, f"{alert['alert']} {alert['labels']}: {wait} is tried by no case"
+            assert 2 * min(steps) <= _seconds(alert[wait]), (
+                f"{alert['alert']}: steps too coarse to see a shorter {wait}"
+            )
 
 
-def _tried(checks: list[dict[str, object]]) -> set[tuple[str, ...]]:
-    tried = set()
-    before: dict[object, set[tuple[str, ...]]] = {}
-    for check in checks:
-        name = str(check["alertname"])
-        fires = {(name, *_static(alert["exp_labels"])) for alert in check["exp_alerts"]}  # type: ignore[attr-defined]
-        if name in before:
-            tried |= fires - before[name]
-        before[name] = fires
-    return tried
+Firing = set[tuple[tuple[str, str], ...]]
+Check = tuple[str, Firing]
 
 
-def _static(labels: dict[str, str]) -> list[str]:
-    return sorted(labels[name] for name in ("severity", "long_window", "short_window") if name in labels)
+def _neighbours(test: dict[str, Any], step: int) -> Iterator[tuple[Check, Check]]:
+    """The checks of an alert that are one step apart: its name and which of it fire, by their labels."""
+    checks = {
+        (check["alertname"], _seconds(check["eval_time"])): {
+            tuple(sorted(alert["exp_labels"].items())) for alert in check["exp_alerts"]
+        }
+        for check in test.get("alert_rule_test", [])
+    }
+    for (name, at), firing in checks.items():
+        if (name, at + step) in checks:
+            yield (name, firing), (name, checks[name, at + step])
+
+
+def _static(labels: tuple[tuple[str, str], ...]) -> list[str]:
+    return sorted(value for name, value in labels if name in ("severity", "long_window", "short_window"))
+
+
+def _seconds(duration: str) -> int:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([smhd])", duration))
 
 
 def test_every_alert_of_the_plan_is_there() -> None:
@@ -113,6 +138,29 @@ def test_every_alert_says_what_is_needed(alert: shipped.Rule) -> None:
     assert "{{" in alert["annotations"]["description"]
     assert alert["annotations"]["runbook_url"].endswith(f"#{alert['alert'].lower()}")
     assert {"for", "keep_firing_for"} <= set(alert)
+
+
+@pytest.mark.parametrize("alert", shipped.alerts(), ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
+def test_a_description_looks_its_own_alert_up(alert: shipped.Rule) -> None:
+    """Since when the condition holds is asked of the series of this alert, of this severity, and of no other."""
+    for matchers in re.findall(r"ALERTS_FOR_STATE{(.*?),%s}", alert["annotations"]["description"]):
+        assert dict(re.findall(r'(\w+)="(.*?)"', matchers)) == {"alertname": alert["alert"], **alert["labels"]}
+
+
+SAYS_SINCE_WHEN = re.compile(r"since \d{4}-\d\d-\d\d |last seen up at \d{4}-\d\d-\d\d |not seen up within the last day")
+
+
+def test_every_description_says_since_when() -> None:
+    """As it reads when the alert fires, in every case."""
+    descriptions = [
+        alert["exp_annotations"]["description"]
+        for case in CASES
+        for test in yaml.safe_load(case.read_text())["tests"]
+        for check in test.get("alert_rule_test", [])
+        for alert in check["exp_alerts"]
+    ]
+    assert descriptions
+    assert [text for text in descriptions if not SAYS_SINCE_WHEN.search(text)] == []
 
 
 def test_recorded_names_say_level_metric_and_operation() -> None:
@@ -158,24 +206,6 @@ def test_the_healthy_day_shows_every_series_that_alerts_look_at() -> None:
     shown = {series["series"].partition("{")[0] for series in day["input_series"]}
     looked_at = {selector.name for rule in shipped.rules() for selector in shipped.selectors(rule["expr"])}
     assert looked_at - shipped.recorded() <= shown
-
-
-def test_amtool_takes_the_alertmanager_snippet() -> None:
-    """As a whole configuration."""
-    command = [require_tool("amtool"), "check-config", str(shipped.ALERTMANAGER)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_inhibitions_name_alerts_that_exist() -> None:
-    """A pattern that matches no alert silences nothing."""
-    names = {alert["alert"] for alert in shipped.alerts()}
-    for rule in yaml.safe_load(shipped.ALERTMANAGER.read_text())["inhibit_rules"]:
-        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
-            [(name, pattern)] = re.findall(r'(\w+) *(?:=~|!=|=) *"(.*)"', matcher)
-            if name == "alertname":
-                parts = pattern.split("|")
-                assert all(any(re.fullmatch(part, alert) for alert in names) for part in parts), matcher
 
 
 def test_every_dashboard_url_opens_a_shipped_dashboard_at_variables_that_it_has() -> None:

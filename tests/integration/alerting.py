@@ -79,9 +79,16 @@ def configuration(webhook_url: str) -> str:
 
 @asynccontextmanager
 async def alertmanager(folder: Path, webhook_url: str) -> AsyncIterator[str]:
-    """A real Alertmanager; yields its `host:port`."""
+    """A real Alertmanager with somebody to tell; yields its `host:port`."""
+    async with running(folder, configuration(webhook_url)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def running(folder: Path, config: str) -> AsyncIterator[str]:
+    """A real Alertmanager with this configuration; yields its `host:port`."""
     program, address = require_tool("prometheus-alertmanager"), f"127.0.0.1:{free_port()}"
-    (folder / "alertmanager.yml").write_text(configuration(webhook_url))
+    (folder / "alertmanager.yml").write_text(config)
     with (folder / "alertmanager.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             program,

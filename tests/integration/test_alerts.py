@@ -123,7 +123,6 @@ CASES = {
         ),
         topics=("trade.*", "diff.BTC_USDT"),
         config=topic_is("5m", "diff.*", silent_after="5s"),
-        burns=None,
     ),
     "late": Case(
         (Expected("AlpmonSubscribeAckSlow", "requests to late (connection 0-0) were acknowledged later than 2.5s"),),

@@ -7,8 +7,7 @@ import re
 import pytest
 
 from alpmon.config import parse_duration
-from alpmon.core.freshness import TROUBLE
-from alpmon.telemetry.alerts import ALERTS, THIN, Alert
+from alpmon.telemetry.alerts import ALERTS, STALE, STALE_NOT_THIN_SECONDS, THIN, Alert
 from alpmon.telemetry.troubles import THIN_RATIO
 from tests.grafana import shipped
 
@@ -43,9 +42,13 @@ def test_an_alert_has_the_numbers_of_its_rule(alert: Alert) -> None:
 
 
 def test_a_topic_is_thin_by_the_rule_as_it_is_here() -> None:
-    """Below the same share of its rate, and not where another alert has it already."""
-    expression = rule_of(THIN)["expr"]
-    assert f"< {THIN_RATIO}\n" in expression
-    assert "unless ignoring (alpmon_topic_state) topic:alpmon_topic_state:max == 1" in expression
-    [states] = re.findall(r'alpmon_topic_state=~"([a-z|]+)"}', expanded("topic:alpmon_topic_state:max"))[:1]
-    assert set(states.split("|")) == {state.value for state in TROUBLE}
+    """Below the same share of its rate, and not where it has been stale for so long that another alert has it."""
+    below, unless = rule_of(THIN)["expr"].splitlines()
+    assert below.endswith(f" < {THIN_RATIO}")
+    [stale_for] = re.findall(r"^unless min_over_time\(topic:alpmon_topic_stale:min\[(\w+)\]\) == 1$", unless)
+    assert parse_duration(stale_for) == STALE_NOT_THIN_SECONDS
+
+
+def test_a_topic_that_never_delivered_is_never_stale_by_the_rule() -> None:
+    """It has an alert of its own, here as there."""
+    assert rule_of(STALE)["expr"].endswith("(alpmon_topic_last_message_timestamp_seconds) > 0")
