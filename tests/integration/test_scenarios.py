@@ -45,7 +45,6 @@ PROMISES = {
 }
 TRADES, TICKERS = "trade.*", "ticker.*"
 BITCOIN, ETHER, RESTING = "market_depth.BTC_USDT", "market_depth.ETH_USDT", "market_depth.ZEC_USDC"
-NEVER_DELIVERED = "diff.BTC_USDT"
 BOOKS = {BITCOIN, ETHER}
 BUSY = {TRADES, TICKERS, *BOOKS}
 CROWD = 5.0
@@ -119,6 +118,7 @@ async def playing(
     story: Scenario | None = None,
     crowd: float = CROWD,
     first: bool = False,
+    thresholds: float | None = None,
     connect_timeout: float = 10.0,
     ready: Callable[[Play], bool] = lambda _: True,
     **options: Any,
@@ -127,7 +127,7 @@ async def playing(
     story = story or load(name)
     exchange = await start_exchange(market=True, seed=1, rate=pace * crowd)
     config = demo_config("127.0.0.1:0", exchange, exchange, story)
-    config = sooner(config, pace, connect_timeout).model_copy(update=options)
+    config = sooner(config, thresholds or pace, connect_timeout).model_copy(update=options)
     async with AsyncExitStack() as stack:
         if first:
             await stack.enter_async_context(_task(play(exchange, story, pace=pace)))
@@ -161,22 +161,20 @@ def anomalies(seen: Play) -> dict[tuple[str, str], int]:
 
 
 def test_every_scenario_keeps_its_promise_here() -> None:
-    """The lines of the help, but for the demo's own, which is a day's worth of trouble in five minutes."""
+    """The lines of the help, but for the two that show every kind of trouble: their alerts are held to them."""
     said = CliRunner().invoke(main, ["demo", "--help"]).output
     listed = said.partition("Built-in scenarios:")[2].partition("Options:")[0]
     lines = dict(line.split(maxsplit=1) for line in listed.splitlines() if line.strip())
-    assert lines.pop("demo") == "each kind of trouble within five minutes"
-    assert lines == PROMISES
-    assert names().keys() - {"demo"} == PROMISES.keys()
+    assert {name: line for name, line in lines.items() if not line.startswith("each kind of trouble")} == PROMISES
+    assert names().keys() == lines.keys()
 
 
 async def test_healthy(start_exchange: StartExchange) -> None:
-    """Nothing is stale for a moment but what the dialect never delivers; no session ends, no attempt fails."""
+    """Nothing is stale for a moment, no session ends, no attempt fails; half an hour of it is in test_simulation."""
     async with playing(start_exchange, "healthy", 1, crowd=100.0) as seen:
         await until(lambda: all(seen.topic(topic).messages >= 500 for topic in (TRADES, TICKERS)))
         await until(lambda: seen.topic(RESTING).messages)
         assert set(seen.stale_seconds({*BUSY, RESTING})) == {0.0}
-        assert seen.topic(NEVER_DELIVERED).messages == 0
         assert anomalies(seen) == {}
         [connection] = seen.connections
         assert (connection.attempts, connection.session_duration.count) == (1, 0)
@@ -300,13 +298,14 @@ async def test_skewed(start_exchange: StartExchange) -> None:
 @pytest.mark.slow
 async def test_thin(start_exchange: StartExchange, tmp_path: Path) -> None:
     """Found by the rate and by nothing else; what is learnt in fifteen minutes comes from a state file."""
-    pace, waiting = 20.0, 14 * 60.0
+    pace, crowd, waiting = 10.0, 10.0, 14.5 * 60.0
     path = tmp_path / "state.json"
-    save(path, {OBSERVED: {TICKERS: Learnt(rate=learnt_rate(pace * CROWD / 1.1))}}, time.time())
+    save(path, {OBSERVED: {TICKERS: Learnt(rate=learnt_rate(pace * crowd / 1.1))}}, time.time())
     scenario = load("thin")
     story = replace(scenario, steps=tuple(replace(step, at=step.at - waiting) for step in scenario.steps))
-    async with playing(start_exchange, "thin", pace, story=story, state_file=path) as seen:
+    # Its messages are a hundredth apart, and those left half a second: the threshold as it is does not see that.
+    async with playing(start_exchange, "thin", pace, story=story, crowd=crowd, thresholds=1, state_file=path) as seen:
         rate = seen.topic(TICKERS).meter.rate
         await until(lambda: 0.7 < rate.ratio < 1.3)
-        await until(lambda: bool(seen.exchange.faults) and rate.ratio < 0.2)
-        assert seen.are(TopicState.LIVE, BUSY - {TICKERS})
+        await until(lambda: bool(seen.exchange.faults) and rate.ratio < 0.2, seconds=60.0)
+        assert seen.are(TopicState.LIVE, BUSY)
