@@ -250,7 +250,8 @@ class TestPings:
         await eventually(lambda: entry.text_pongs == 6)
         assert [ping.kind for ping in entry.pings[:6]] == ["text"] * 6
         assert all(ping.answered_at is not None for ping in entry.pings[:6])
-        assert 0.45 <= entry.pings[5].at - entry.pings[0].at < 0.75
+        since_opened = [ping.at - entry.opened_at for ping in entry.pings[:6]]
+        assert all(at > 0.1 * n - 0.01 for n, at in enumerate(since_opened, 1)), "late on a busy machine, never early"
         assert entry.close is None
 
     async def test_a_missing_documented_pong_closes(self, start_exchange, dial) -> None:
@@ -260,7 +261,7 @@ class TestPings:
         assert await client.close_code() == 1008
         entry = exchange.ledger.connections[0]
         assert (entry.close.initiator, entry.close.reason) == ("server", "Pong timeout")
-        assert 0.19 <= entry.close.at - entry.pings[0].at < 0.6
+        assert entry.close.at - entry.pings[0].at >= 0.19
 
     async def test_observed_pings_wait_for_idleness(self, start_exchange, dial) -> None:
         """A WebSocket ping an interval after the last frame sent: none while frames come more often."""
