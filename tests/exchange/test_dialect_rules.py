@@ -276,8 +276,8 @@ class TestPings:
         assert entry.pings == []
         last = exchange.sessions[0].link.last_sent
         await eventually(lambda: len(entry.pings) == 2 and entry.protocol_pongs == 2)
-        assert 0.5 <= entry.pings[0].at - last < 0.9
-        assert 0.49 <= entry.pings[1].at - entry.pings[0].at < 0.9
+        assert 0.5 <= entry.pings[0].at - last < 2
+        assert 0.49 <= entry.pings[1].at - entry.pings[0].at < 2
         assert all(ping.kind == "protocol" and ping.answered_at is not None for ping in entry.pings)
 
     async def test_withheld_observed_pongs_do_not_close(self, start_exchange) -> None:

@@ -158,7 +158,7 @@ class TestAnswers:
         for topic in ("trade.*", "nonsense"):
             await client.ask("subscribe", topic)
             delay = entry.replies[-1].at - entry.requests[-1].at
-            assert 0.349 <= delay < 0.45
+            assert 0.349 <= delay < 1
 
     async def test_drop_acks(self, exchange, client) -> None:
         """The request takes effect and is not answered."""

@@ -71,7 +71,7 @@ async def test_books_keep_the_grid_on_the_wire(start_exchange, dial) -> None:
     for _ in range(3):
         frame = await client.frame()
         assert frame[0] == "p"
-        assert 0.58 <= time.time() - frame[1] < 1.5
+        assert 0.58 <= time.time() - frame[1] < 3
 
 
 async def test_bursts_reach_each_session_once(start_exchange, dial) -> None:
