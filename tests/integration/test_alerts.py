@@ -306,6 +306,8 @@ async def test_each_fault_pages_with_its_own_alerts_which_resolve_and_the_health
         prometheus(tmp_path, monitored.service.url.removeprefix("http://"), **alerting(address)) as server,
     ):
         await server.until(f'count(alpmon_connection_state{{alpmon_connection_state="live"}} == 1) == {len(CASES) + 1}')
+        # what the text of a page says of better times has been recorded as well
+        await server.until(f"count(connection:alpmon_connection_up:last_timestamp) == {len(CASES) + 1}")
         lift = [begin(case, exchanges[name], monitored.topics(name)) for name, case in CASES.items()]
         for name, case in CASES.items():
             await close_again_and_again(case.closes, exchanges[name], server, name)
