@@ -168,6 +168,18 @@ def test_recorded_names_say_level_metric_and_operation() -> None:
     assert all(re.fullmatch(r"[a-z]+:[a-z_]+:[a-z0-9_]+", name) for name in shipped.recorded())
 
 
+@pytest.mark.parametrize(
+    "rule", [rule for rule in shipped.rules() if "record" in rule], ids=lambda rule: rule["record"]
+)
+def test_a_recorded_name_says_how_far_it_looks_back(rule: shipped.Rule) -> None:
+    """As far as each range in its expression; a sum over steps is divided by as many as fit."""
+    ranges = re.findall(r"\[(\w+)(?::\w+)?\]", rule["expr"])
+    named = re.findall(r"(?:rate|increase)(\d+[smhd])$", rule["record"])
+    assert set(ranges) == set(named)
+    for over, steps in re.findall(r"sum_over_time\(.*\[(\w+)(?::30s)?\]\) / (\d+)", rule["expr"]):
+        assert int(steps) == _seconds(over) / 30
+
+
 @pytest.mark.parametrize("rule", shipped.rules(), ids=lambda rule: rule.get("alert") or rule["record"])
 def test_every_name_in_a_rule_exists(rule: shipped.Rule) -> None:
     """In the table of families, or recorded by another rule; queries inside descriptions as well."""
