@@ -26,7 +26,7 @@ _CONNECTIONS_DRAWN: Final = 6
 _ROWS_DRAWN: Final = 24
 """The first sight, the worst first; the script shows the rest. It keeps a page of any monitor under 60 kB."""
 
-_STATES: Final = ("trouble", "stale", "silent", "rejected", "down", "pending", "quiet", "live")
+_STATES: Final = ("stale", "silent", "rejected", "down", "pending", "quiet", "live")
 
 
 def page(status: Status, runbook_url: str = RUNBOOK) -> str:
@@ -126,17 +126,15 @@ def _findings(verdict: Verdict, runbook_url: str, now: float) -> str:
 
 def _tools(targets: Iterable[TargetStatus]) -> str:
     names = "".join(f"<option>{escape(target.target)}</option>" for target in targets)
-    states = "".join(f'<option value="{state}">{_STATE_WORDS.get(state, state)}</option>' for state in _STATES)
+    states = "".join(f"<option>{state}</option>" for state in _STATES)
     return f"""<form id="tools" role="search" hidden>
 <label>Filter <input type="search" id="filter" placeholder="topic, connection, client id" autocomplete="off"></label>
-<label>State <select id="state"><option value="">all</option>{states}</select></label>
+<label>State <select id="state"><option value="">all</option>
+<option value="trouble">in trouble or down</option>{states}</select></label>
 <label>Target <select id="target"><option value="">all</option>{names}</select></label>
 <output id="matches"></output>
 <button type="button" id="clear" hidden>Clear</button>
 </form>"""
-
-
-_STATE_WORDS: Final = {"trouble": "in trouble or down"}
 
 
 def _targets(targets: Iterable[TargetStatus], now: float) -> Iterator[str]:

@@ -125,7 +125,7 @@ def connection(shown: ConnectionStatus, rows: Iterable[str]) -> str:
     heads = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in _COLUMNS)
     return f"""<details class="connection" open data-level="{level_of(shown)}">
 <summary data-f="head" data-state="{shown.state}"><h3>{_field("connection", shown.connection)}</h3>
-{_field("state", shown.state, "pill")} {_field("for", f"for {duration(shown.state_seconds)}", "dim")}
+{_field("state", shown.state)} {_field("for", f"for {duration(shown.state_seconds)}")}
 {_field("trouble", trouble(shown), "trouble")}</summary><div class="inside">
 <figure class="timeline"><div data-f="timeline"></div>
 <figcaption aria-hidden="true"><span>15 min ago</span><span data-f="fared"></span><span>now</span></figcaption></figure>
@@ -214,7 +214,7 @@ def _fact(title: str, name: str, value: str, kind: str = "") -> str:
 def _latency(title: str, name: str) -> str:
     return (
         f'<figure><figcaption>{title} <b data-f="{name}">{NOTHING}</b></figcaption>'
-        f'<div class="spark" data-f="{name}-spark"></div></figure>'
+        f'<div data-f="{name}-spark"></div></figure>'
     )
 
 
@@ -237,10 +237,10 @@ def topic(shown: TopicStatus, now: float) -> str:
     return (
         f'<tr role="row" data-state="{state}"{waits}>'
         f'<th role="rowheader" scope="row" data-f="topic">{escape(shown.topic)}</th>'
-        f'<td role="cell">{_field("state", state, "pill")} {_field("for", _for(shown), "dim")}</td>'
-        f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown), "dim")}'
+        f'<td role="cell">{_field("state", state)} {_field("for", _for(shown))}</td>'
+        f'<td role="cell">{_field("age", duration(shown.age_seconds))} {_field("limit", _limit(shown))}'
         f'<svg class="bar" aria-hidden="true"><rect data-f="bar" width="{filled}%"/></svg></td>'
-        f'<td role="cell">{_field("rate", NOTHING)} {_field("usual", _usual(shown), "dim")}</td>'
+        f'<td role="cell">{_field("rate", NOTHING)} {_field("usual", _usual(shown))}</td>'
         f"{_cell('spark', '')}{_cell('messages', f'{shown.messages:,}')}{_cell('stale', duration(shown.stale_seconds))}"
         f"{_cell('last', clock(shown.last_message_timestamp_seconds, now))}</tr>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,12 @@ async def visitor() -> AsyncIterator[Visitor]:
 
 
 @asynccontextmanager
-async def served(monitor: Monitor, runbook_url: str | None = None) -> AsyncIterator[str]:
-    """The address of a page about a monitor whose time stands still."""
-    clock, registry = Clock(), CollectorRegistry()
-    app = create_app(monitor, registry, str, clock, lambda: STARTED_WALL + 60.0, runbook_url=lambda: runbook_url)
+async def served(
+    monitor: Monitor, runbook_url: str | None = None, clock: Callable[[], float] | None = None
+) -> AsyncIterator[str]:
+    """The address of a page about a monitor whose time stands still, or is told."""
+    registry, wall = CollectorRegistry(), STARTED_WALL + 60.0
+    app = create_app(monitor, registry, str, clock or Clock(), lambda: wall, runbook_url=lambda: runbook_url)
     server = await serve(app, "127.0.0.1", 0)
     try:
         yield server.url
@@ -85,7 +87,7 @@ def frozen_record() -> ConnectionRecord:
 # What is shown
 
 ALL_SIGNS = f"""(() => {{
-    const pills = [...document.querySelectorAll("tbody .pill")];
+    const pills = [...document.querySelectorAll('tbody [data-f=state]')];
     const signs = Object.fromEntries(pills.map((n) => [n.textContent, getComputedStyle(n, "::before").content]));
     return Object.keys(signs).length === {len(TopicState)} && signs;
 }})()"""
@@ -350,6 +352,28 @@ async def test_a_phone_shows_the_topics_before_the_facts_of_the_session(visitor:
                 place: await visit.page.locator(f"#targets {place}").bounding_box() for place in (".session", "table")
             }
             assert min(places, key=lambda place: (places[place] or {})["y"]) == first
+
+
+async def test_what_is_out_of_sight_is_filled_when_it_changes_or_comes_into_sight(visitor: Visitor) -> None:
+    """Its seconds are not counted meanwhile, which nobody sees and the browser would have to draw."""
+    monitor, clock = of_many(3, 20), Clock()
+    last = monitor.targets["alp"].connections["2-0"].topics["market_depth.A02B19_USDT"]
+    assert last.freshness is not None
+    async with served(monitor, clock=clock) as url:
+        visit = await visitor.open(url, **DESK)
+        await visit.until_live()
+        ages = visit.page.locator("#targets [data-f=age]")
+        clock.now += 4.0
+        await visit.until("document.querySelector('#targets [data-f=age]').textContent === '4 s'")
+        assert await ages.last.text_content() == "0 s"
+        last.freshness.down(clock.now)
+        last.freshness.up(clock.now)
+        await visit.until("document.querySelectorAll('#targets tr[data-state=pending]').length === 1")
+        assert await ages.last.text_content() == "4 s"
+        clock.now += 1.0
+        await visit.until("document.querySelector('#targets [data-f=age]').textContent === '5 s'")
+        await ages.last.scroll_into_view_if_needed()
+        await visit.until("[...document.querySelectorAll('#targets [data-f=age]')].at(-1).textContent === '5 s'")
 
 
 async def test_many_topics_of_one_connection_come_page_by_page(visitor: Visitor) -> None:

@@ -66,8 +66,10 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 // Filling: what has not changed is not touched
 
+/** Changes the text where it stands: the browser has more to do for a text that is taken out and put in. */
 function text(node, words) {
-  if (node.textContent !== words) node.textContent = words;
+  if (!node.firstChild) node.append(words);
+  else if (node.firstChild.data !== words) node.firstChild.data = words;
 }
 
 function attribute(node, name, value) {
@@ -112,7 +114,7 @@ function picture(width, height, label, shapes) {
   return svg("svg", box, shapes);
 }
 
-function timeline(marks, capacity, step, end, told) {
+function timeline(marks, capacity, step, end, label) {
   const shapes = [];
   for (let start = 0, stop; start < marks.length; start = stop) {
     for (stop = start + 1; marks[stop] === marks[start]; ) stop += 1;
@@ -123,26 +125,19 @@ function timeline(marks, capacity, step, end, told) {
     const place = { x: from, width: stop - start, y: TIMELINE_HEIGHT - height, height, class: `mark-${marks[start]}` };
     shapes.push(svg("rect", place, [title]));
   }
-  return picture(capacity, TIMELINE_HEIGHT, `Last 15 minutes: ${told.map(([, words]) => words).join(", ")}`, shapes);
+  return picture(capacity, TIMELINE_HEIGHT, `Last 15 minutes: ${label}`, shapes);
 }
 
-/** What a timeline shows, in words, by its marks. */
+/** What a timeline shows, in words, each with the colour that it has there. */
 function fared(marks, step, end) {
   return Object.entries(MARKS).filter(([mark]) => marks.includes(mark)).map(([mark, { words }]) => {
     const times = [...marks].filter((each) => each === mark).length;
     const lasting = times === marks.length ? `${words} throughout the last` : `${words} for`;
     const told = mark === "e" ? count(times, words) : `${lasting} ${duration(times * step)}`;
     const after = marks.length - 1 - marks.lastIndexOf(mark);
-    return [mark, mark === "u" || !after ? told : `${told}, last at ${clock(end - after * step)}`];
-  });
-}
-
-/** The words with the colours that they have in the timeline. */
-function keys(told) {
-  return told.map(([mark, words]) => {
     const key = document.createElement("span");
     key.className = `key mark-${mark}`;
-    key.textContent = words;
+    key.textContent = mark === "u" || !after ? told : `${told}, last at ${clock(end - after * step)}`;
     return key;
   });
 }
@@ -279,9 +274,18 @@ class Topic {
   }
 }
 
+/** Only what is in sight is filled with every answer; the rest when a state changes there, and with every sample. */
+const seen = new WeakSet();
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) seen[isIntersecting ? "add" : "delete"](target);
+  page.draw();
+});
+
 class Connection {
   constructor(key) {
     Object.assign(this, copy("connection"));
+    sight.observe(this.node);
+    this.states = "";
     this.key = key;
     this.topics = new Map();
     this.limit = ROWS;
@@ -295,7 +299,7 @@ class Connection {
     });
   }
 
-  fill({ connection, topics, open, isWanted }) {
+  fill({ connection, topics, open, isWanted, isAsked }) {
     const { node, fields } = this;
     attribute(node, "data-level", levelOf(connection));
     attribute(fields.head, "data-state", connection.state);
@@ -306,7 +310,10 @@ class Connection {
     text(fields.state, connection.state);
     text(fields.for, `for ${duration(connection.state_seconds)}`);
     text(fields.trouble, trouble(connection));
-    if (node.open) this.fillInside(connection, topics);
+    const states = topics.map(({ state }) => state).join();
+    const isDue = isAsked || this.drawn !== history.sample || this.states !== states || seen.has(node);
+    this.states = states;
+    if (node.open && isDue) this.fillInside(connection, topics);
   }
 
   fillInside(connection, topics) {
@@ -325,15 +332,16 @@ class Connection {
     const left = topics.length - shown.length;
     offer(fields.more, Math.min(left, MORE_ROWS), count(topics.length, "topic"));
     if (this.drawn !== history.sample && past) this.draw(past);
+    this.drawn = history.sample;
   }
 
   draw(past) {
     const { fields } = this;
-    this.drawn = history.sample;
     const { capacity, step, end } = history;
-    const told = fared(past.marks, step, end);
-    fields.timeline.replaceChildren(timeline(past.marks, capacity, step, end, told));
-    fields.fared.replaceChildren(...keys(told));
+    const keys = fared(past.marks, step, end);
+    const label = keys.map((key) => key.textContent).join(", ");
+    fields.timeline.replaceChildren(timeline(past.marks, capacity, step, end, label));
+    fields.fared.replaceChildren(...keys);
     for (const name of LATENCIES) {
       const latest = past[name].findLast((value) => value !== null);
       text(fields[name], latency(latest));
@@ -459,16 +467,16 @@ class Page {
   show(status) {
     const isFirst = this.status === null;
     this.status = status;
-    this.draw();
+    this.draw(isFirst);
     if (isFirst) scrollToWanted();
   }
 
-  draw() {
+  draw(isAsked = true) {
     if (this.status === null) return;
     const focused = document.activeElement;
     this.fillVerdict(this.status.verdict);
     this.fillFigures(this.status);
-    this.fillTargets(this.status.targets);
+    this.fillTargets(this.status.targets, isAsked);
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
 
@@ -500,11 +508,14 @@ class Page {
     text(byId("figure-rate"), rates.length ? (total < 100 ? total.toFixed(1) : number(Math.round(total))) : NOTHING);
   }
 
-  fillTargets(targets) {
+  fillTargets(targets, isAsked) {
     const all = targets.flatMap((target) => target.connections.map((connection) => this.found(connection, target)));
     const found = all.filter(({ topics }) => topics.length || !isFiltered());
     const shown = found.slice(0, this.limit);
-    for (const item of shown) item.open = shown.length <= OPEN_BY_DEFAULT || levelOf(item.connection) === "bad";
+    for (const item of shown) {
+      item.open = shown.length <= OPEN_BY_DEFAULT || levelOf(item.connection) === "bad";
+      item.isAsked = isAsked;
+    }
     const groups = targets
       .map((target) => ({ target, connections: shown.filter((item) => item.target === target) }))
       .filter(({ connections }) => connections.length);
@@ -660,6 +671,10 @@ document.addEventListener("keydown", (event) => {
 
 readAddress();
 byId("tools").hidden = false;
-// first what the server drew is painted; a page that is not in sight is never painted, and begins at once
-if (document.hidden) link.run();
-else requestAnimationFrame(() => setTimeout(() => link.run()));
+// first what the server drew is painted, with nothing in its way; a page that is not in sight is never painted
+const painted = new Promise((resolve) => {
+  new PerformanceObserver(resolve).observe({ type: "paint", buffered: true });
+  document.addEventListener("visibilitychange", resolve, { once: true });
+  if (document.hidden) resolve();
+});
+painted.then(() => link.run());
