@@ -580,7 +580,7 @@ class Link {
     const due = history.sample < 1 || status.timestamp_seconds >= history.end + history.step;
     if (due) addHistory(await fetched(`api/v1/history?after=${history.sample}`));
     this.heard = Date.now();
-    this.tell("live", `live, ${clock(status.timestamp_seconds)} UTC${other}`);
+    this.tell("live", `live, ${clock(status.timestamp_seconds, status.timestamp_seconds)} UTC${other}`);
     try {
       page.show(status);
     } catch (bug) {
