@@ -6,7 +6,8 @@ The rules:
   whichever came later. Down without either, it is being made, and that is nobody's fault.
 - A connection is up, and nothing has come for one and a half times the ping interval that the server itself
   advertised: the network's fault, and so is every topic that is late on it.
-- A topic is stale, or silent from the start, on a connection where other frames come: the exchange's fault.
+- A topic is stale, or silent from the start, on a connection where other frames come: the exchange's fault. Where none
+  has come since, that is unclear until the next ping comes, or is overdue.
 - A topic is rejected: the configuration's fault, until its name and the limits have been looked at.
 - A topic sends less than a tenth of what it usually does: the exchange's fault.
 - The certificate ends within two weeks: the exchange's fault.
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DEAF_INTERVALS: Final = 1.5
 """As in the alert AlpmonPingOverdue."""
+ALIVE_SECONDS: Final = 5.0
+"""A frame as new as this shows that a connection is alive, as does one that came after its topic was late."""
 THIN_RATIO: Final = 0.1
 """As in the alert AlpmonFeedThin."""
 CERTIFICATE_WARNING_SECONDS: Final = 14 * 86400.0
@@ -110,6 +113,7 @@ _LATE: Final = {
     TopicState.STALE: (Kind.STALE, "the connection is alive, and this feed is not"),
     TopicState.SILENT: (Kind.SILENT, "it acknowledged the subscription and sends nothing"),
 }
+_UNPROVEN: Final = "nothing else comes on this connection either, so it may be dead itself: its next ping will tell"
 _REJECTED: Final = Cause(
     Kind.REJECTED, Level.BAD, Fault.CONFIGURATION, "the exchange does not know the name, has no room, or never answered"
 )
@@ -171,19 +175,21 @@ def _while_up(connection: ConnectionStatus, delivered: Set[str], timestamp: floa
         silent = connection.last_frame_ago_seconds or 0.0
         yield Trouble(Cause(Kind.DEAF, Level.BAD, Fault.NETWORK, words), timestamp - silent, connection.connection)
     for topic in connection.topics:
-        cause = _why_late(topic, delivered, deaf=deaf)
+        cause = _why_late(topic, connection, delivered, deaf=deaf)
         if cause is not None:
             since = None if topic.state_seconds is None else timestamp - topic.state_seconds
             yield Trouble(cause, since, connection.connection, topic.topic)
 
 
-def _why_late(topic: TopicStatus, delivered: Set[str], *, deaf: bool) -> Cause | None:
+def _why_late(topic: TopicStatus, connection: ConnectionStatus, delivered: Set[str], *, deaf: bool) -> Cause | None:
     if topic.state is TopicState.REJECTED:
         return _REJECTED
     if topic.state is TopicState.STALE or topic.state is TopicState.SILENT:
         kind, words = _LATE[topic.state]
         if deaf:
             return Cause(kind, Level.BAD, Fault.NETWORK, "nothing at all comes on this connection")
+        if not _is_alive(connection, topic):
+            return Cause(kind, Level.BAD, Fault.UNCLEAR, _UNPROVEN)
         elsewhere = topic.topic in delivered
         return Cause(kind, Level.BAD, Fault.EXCHANGE, "another connection of ours gets it" if elsewhere else words)
     thin = topic.state is TopicState.LIVE and topic.rate_ratio is not None and topic.rate_ratio < THIN_RATIO
@@ -194,6 +200,11 @@ def _is_deaf(connection: ConnectionStatus) -> bool:
     interval = connection.advertised_ping_interval_seconds
     silent = connection.last_frame_ago_seconds
     return interval is not None and silent is not None and silent > DEAF_INTERVALS * interval
+
+
+def _is_alive(connection: ConnectionStatus, topic: TopicStatus) -> bool:
+    silent = connection.last_frame_ago_seconds
+    return silent is None or silent < max(ALIVE_SECONDS, topic.state_seconds or 0.0)
 
 
 def _certificate(target: TargetStatus) -> Iterator[Trouble]:

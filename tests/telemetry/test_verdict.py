@@ -133,8 +133,22 @@ def test_topics_of_a_deaf_connection_are_the_networks_fault() -> None:
     first, second = verdict(target(deaf)).findings
     assert (first.kind, first.fault, first.since_timestamp_seconds) == (Kind.DEAF, Fault.NETWORK, NOW - 30.5)
     assert (second.kind, second.fault) == (Kind.STALE, Fault.NETWORK)
-    alive = connection(topic(state=TopicState.STALE), last_frame_ago_seconds=29.5)
-    assert only(target(alive)).fault is Fault.EXCHANGE
+    waiting = connection(topic(state=TopicState.STALE), last_frame_ago_seconds=29.5)
+    assert only(target(waiting)).fault is not Fault.NETWORK
+
+
+@pytest.mark.parametrize(
+    ("late", "silent", "is_alive"), [(10.0, 9.9, True), (10.0, 10.1, False), (0.0, 4.9, True), (0.0, 5.1, False)]
+)
+@pytest.mark.parametrize("state", [TopicState.STALE, TopicState.SILENT])
+def test_who_is_at_fault_is_unclear_until_another_frame_comes(
+    state: TopicState, late: float, silent: float, is_alive: bool
+) -> None:
+    """Where a connection has just died, a topic is late before a ping is; a sibling's feed proves nothing here."""
+    dying = connection(topic(state=state, state_seconds=late), last_frame_ago_seconds=silent)
+    found = only(target(dying, connection(topic(), label="0-1")))
+    assert found.fault is (Fault.EXCHANGE if is_alive else Fault.UNCLEAR)
+    assert ("may be dead itself" in found.because) is not is_alive
 
 
 @pytest.mark.parametrize(
