@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from alpmon.config import parse
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import Dialect
-from alpmon.core.session import State
-from alpmon.exchange.faults import Close, DropAcks, Mute, RefuseUpgrades
+from alpmon.exchange.faults import Close
 from alpmon.service import Service
 from alpmon.telemetry.history import STEP_SECONDS
-from alpmon.telemetry.state import ConnectionRecord, Monitor
-from alpmon.web.app import create_app
-from alpmon.web.server import serve
+from alpmon.telemetry.state import Monitor
 from tests.integration.harness import configuration, monitoring, target, until
-from tests.telemetry.records import RULE, STARTED_WALL, Clock, bring_up, connection, fresh_monitor
+from tests.telemetry.records import STARTED_WALL, Clock, bring_up, connection, fresh_monitor
 from tests.web.browser import Visitor, visiting
+from tests.web.scenes import DESK, NOW, PHONE, every_state, frozen_record, of_many, served
 
 if TYPE_CHECKING:
     from playwright.async_api import Route
 
     from tests.conftest import StartExchange
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1280, "height": 900}}
-NOW = 1000.0
-BOOK = "market_depth.ETH_USDT"
 
 
 @pytest.fixture
@@ -41,47 +31,6 @@ async def visitor() -> AsyncIterator[Visitor]:
     """A browser."""
     async with visiting() as found:
         yield found
-
-
-@asynccontextmanager
-async def served(
-    monitor: Monitor, runbook_url: str | None = None, clock: Callable[[], float] | None = None
-) -> AsyncIterator[str]:
-    """The address of a page about a monitor whose time stands still, or is told."""
-    registry, wall = CollectorRegistry(), STARTED_WALL + 60.0
-    app = create_app(monitor, registry, str, clock or Clock(), lambda: wall, runbook_url=lambda: runbook_url)
-    server = await serve(app, "127.0.0.1", 0)
-    try:
-        yield server.url
-    finally:
-        await server.close()
-
-
-def of_many(connections: int, topics: int) -> Monitor:
-    """All up; the first topic of the first connection is stale."""
-    records = [
-        connection(f"{n}-0", [f"market_depth.A{n:02}B{m:02}_USDT" for m in range(topics)]) for n in range(connections)
-    ]
-    for record in records:
-        bring_up(record, NOW)
-    return fresh_monitor(*records)
-
-
-def frozen_record() -> ConnectionRecord:
-    """One connection with a bit of everything."""
-    record = connection(topics=("trade.*", "ticker.*", "diff.BTC_USDT"))
-    bring_up(record, NOW - 25.0)
-    trades = record.topics["trade.*"]
-    assert trades.freshness is not None
-    trades.freshness.message(NOW - 2.0)
-    trades.messages, trades.last_message_wall = 1234, STARTED_WALL + 58.0
-    for slot in range(400):
-        trades.meter.rate.observe(5, 5.0, RULE.after, STARTED_WALL + 5.0 * slot)
-    record.topics["diff.BTC_USDT"].last_message_wall = STARTED_WALL - 2 * 86400.0
-    record.advertised_interval_seconds, record.advertised_timeout_seconds = 20.0, 30.0
-    record.last_failure, record.last_failure_wall = "http_status: HTTP 503", STARTED_WALL - 60.0
-    record.attempts = 3
-    return record
 
 
 # What is shown
@@ -94,38 +43,9 @@ ALL_SIGNS = f"""(() => {{
 """The sign of each state, once all states are to be seen at the same time."""
 
 
-@asynccontextmanager
-async def every_state(start_exchange: StartExchange) -> AsyncIterator[str]:
-    """Monitors exchanges that fail each in its own way; the address of the page."""
-    failing = await start_exchange(market=True, rate=20.0)
-    refusing, deaf, paused = [await start_exchange(dialect=Dialect.DOCUMENTED) for _ in range(3)]
-    failing.faults.add(Mute(topic="trade.*"))
-    refusing.faults.add(RefuseUpgrades(status=503))
-    deaf.faults.add(DropAcks())
-    freshness = {
-        "default": {"mode": "fixed", "after": "10m", "silent_after": "10m"},
-        "overrides": [
-            {"topics": "trade.*", "mode": "fixed", "after": "200ms", "silent_after": "10m"},
-            {"topics": "diff.*", "silent_after": "200ms"},
-            {"topics": BOOK, "mode": "fixed", "after": "1s"},
-        ],
-    }
-    reference = {"url": paused.rest_url, "interval": "1s"}
-    targets = [
-        target(failing.url, ["ticker.*", "trade.*", "diff.BTC_USDT", "market_depth.NOPE_USDT"], freshness=freshness),
-        {**target(refusing.url, ["ticker.*"]), "name": "refusing"},
-        {**target(deaf.url, ["rates.*"], timeouts={"ack": "60s"}), "name": "deaf"},
-        {**target(paused.url, [BOOK], freshness=freshness, reference=reference), "name": "paused"},
-    ]
-    async with monitoring(*targets, runbook_url="https://wiki.test/alerts.md") as monitored:
-        await until(lambda: monitored.service.monitor.targets["paused"].connections["0-0"].state is State.LIVE)
-        paused.publish(paused.market.quotes.book("ETH_USDT", time.time()))
-        yield monitored.service.url
-
-
-async def test_every_state_of_a_topic_is_shown(visitor: Visitor, start_exchange: StartExchange) -> None:
+async def test_every_state_of_a_topic_is_shown(visitor: Visitor) -> None:
     """Each by its word, its sign and its place in the verdict, on a desk by day and on a phone by night."""
-    async with every_state(start_exchange) as url:
+    async with every_state() as url:
         desk = await visitor.open(url, color_scheme="light", **DESK)
         phone = await visitor.open(url, color_scheme="dark", **PHONE)
         for visit in (desk, phone):
