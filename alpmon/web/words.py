@@ -8,14 +8,17 @@ from typing import Final
 NOTHING: Final = "\N{EN DASH}"
 
 _TENTHS_BELOW: Final = 10
+_TENTH_OF_A_MILLISECOND: Final = 1e-4
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
 
 
 def latency(seconds: float | None) -> str:
-    """A time that something takes: `3.2 ms` where that is less than a second, else as a duration."""
-    return f"{seconds * 1e3:.1f} ms" if seconds is not None and 0 < seconds < 1 else duration(seconds)
+    """A time that something takes: `40 µs` or `3.2 ms` where that is less than a second, else as a duration."""
+    if seconds is None or not 0 < seconds < 1:
+        return duration(seconds)
+    return f"{seconds * 1e3:.1f} ms" if seconds >= _TENTH_OF_A_MILLISECOND else f"{seconds * 1e6:.0f} µs"
 
 
 def duration(seconds: float | None) -> str:

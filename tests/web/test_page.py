@@ -217,9 +217,11 @@ def test_durations_carry_their_unit(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(None, DASH), (0.0, "0 s"), (0.0032, "3.2 ms"), (1.25, "1.2 s")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(None, DASH), (0.0, "0 s"), (4e-5, "40 µs"), (0.0032, "3.2 ms"), (1.25, "1.2 s")]
+)
 def test_latencies_are_in_milliseconds_below_a_second(seconds: float | None, shown: str) -> None:
-    """And like any duration above."""
+    """Like any duration above, and never 0 where something was measured."""
     assert latency(seconds) == shown
 
 
