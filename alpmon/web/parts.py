@@ -30,7 +30,7 @@ FAULTS: Final = {
 _COLUMNS: Final = (
     "Topic",
     "State",
-    "Age, of what is normal",
+    "Age, of normal",
     "Rate, of usual",
     "Last 15 minutes",
     "Messages",

@@ -33,7 +33,8 @@ const byId = (id) => document.getElementById(id);
 // Words: the same as the server's
 
 function latency(seconds) {
-  return seconds > 0 && seconds < 1 ? `${(seconds * 1e3).toFixed(1)} ms` : duration(seconds);
+  if (!(seconds > 0 && seconds < 1)) return duration(seconds);
+  return seconds >= 1e-4 ? `${(seconds * 1e3).toFixed(1)} ms` : `${(seconds * 1e6).toFixed()} µs`;
 }
 
 function duration(seconds) {
