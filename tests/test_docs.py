@@ -58,6 +58,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(aim), link
 
 
+def test_every_picture_is_shown_and_small_and_told_to_who_cannot_see_it() -> None:
+    """Taken anew by `python -m tests.web.screenshots`."""
+    shown = {}
+    for page in PAGES:
+        text = page.read_text()
+        found = [(path, told) for told, path in re.findall(r"!\[([^]]*)\]\(([^)]+)\)", text)]
+        found += re.findall(r'<img src="([^"]+)"[^>]* alt="([^"]*)">', text)
+        shown |= {(page.parent / path).resolve(): told for path, told in found}
+    assert set(shown) == set((ROOT / "docs" / "images").iterdir())
+    assert all(path.stat().st_size < 100_000 for path in shown)
+    assert all(shown.values())
+
+
 def test_every_page_is_in_the_index() -> None:
     """Whoever opens the folder finds all of it."""
     index = (ROOT / "docs" / "README.md").read_text()

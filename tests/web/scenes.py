@@ -13,6 +13,7 @@ from alpmon.core.protocol import Dialect
 from alpmon.core.session import State
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import DropAcks, Mute, RefuseUpgrades
+from alpmon.telemetry.history import STEP_SECONDS
 from alpmon.telemetry.state import ConnectionRecord, Monitor
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
@@ -44,14 +45,34 @@ async def served(
         await server.close()
 
 
-def of_many(connections: int, topics: int) -> Monitor:
-    """All up; the first topic of the first connection is stale."""
+def of_many(connections: int, topics: int, since: float = NOW) -> Monitor:
+    """Connections and topics of each, all up since then."""
     records = [
         connection(f"{n}-0", [f"market_depth.A{n:02}B{m:02}_USDT" for m in range(topics)]) for n in range(connections)
     ]
     for record in records:
-        bring_up(record, NOW)
+        bring_up(record, since)
     return fresh_monitor(*records)
+
+
+def a_thousand() -> Monitor:
+    """Topics, each with a message every ten seconds; the last one of the last connection has been stale for 20 s."""
+    monitor = of_many(50, 20, since=NOW - 60.0)
+    records = monitor.targets["alp"].connections
+    topics = [topic for record in records.values() for topic in record.topics.values()]
+    for record in records.values():
+        record.state_since_wall, record.last_frame_wall = STARTED_WALL, STARTED_WALL + 60.0
+        record.advertised_interval_seconds, record.advertised_timeout_seconds = 20.0, 30.0
+        record.attempts = 1
+    for step in range(12):
+        for topic in topics[step % 2 :: 2]:
+            topic.messages += 1
+        monitor.history.sample(monitor, NOW, STARTED_WALL + (step + 1) * STEP_SECONDS)
+    for topic in topics:
+        assert topic.freshness is not None
+        topic.freshness.message(NOW - (30.0 if topic is topics[-1] else 4.0))
+        topic.last_message_wall = STARTED_WALL + (30.0 if topic is topics[-1] else 56.0)
+    return monitor
 
 
 def frozen_record() -> ConnectionRecord:

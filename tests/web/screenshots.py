@@ -1,60 +1,159 @@
-"""The pictures of the status page in the README, taken anew.
+"""The pictures of the status page in the README and in docs/status-page.md, taken anew.
 
-    python -m tests.web.screenshots [--after SECONDS]
+    python -m tests.web.screenshots [NAME ...]
 
-Runs `alpmon demo` in a process of its own, waits until one of its topics has gone stale (20 s after it is muted), and
-takes one picture for a desk and one for a phone in the dark. Needs Chromium.
+Takes those that are named, or all. The README's two are of `alpmon demo`, in a process of its own, in its second
+round, so that timelines have something to tell, which takes nine minutes. The others are of `tests.web.scenes`. Needs
+Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import structlog
+
+from alpmon.core.freshness import TopicState
+from alpmon.telemetry.state import Monitor
 from tests.integration.prometheus import free_port
-from tests.web.browser import Visitor, visiting
+from tests.telemetry.records import STARTED_WALL
+from tests.web.browser import Visit, visiting
+from tests.web.scenes import a_thousand, every_state, served
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-DESK = {"viewport": {"width": 1200, "height": 760}, "color_scheme": "light", "device_scale_factor": 1.5}
-PHONE = {"viewport": {"width": 390, "height": 760}, "color_scheme": "dark", "device_scale_factor": 2}
-AFTER_SECONDS = 50.0
-"""In the demo `trade.*` is muted from 0:20 to 1:00, and stale from 0:40 on."""
+QUALITY = 85
+DESK: dict[str, Any] = {"viewport": {"width": 1200, "height": 760}, "device_scale_factor": 1.5}
+HEAD: dict[str, Any] = {"viewport": {"width": 1200, "height": 360}, "device_scale_factor": 1.5}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 2, "is_mobile": True}
+LIGHT, DARK = {"color_scheme": "light"}, {"color_scheme": "dark"}
+DEMO_SECONDS = 8 * 60 + 50.0
+"""In each round of eight minutes `trade.*` is muted from 0:20 to 1:00, and stale from 0:40 on."""
+API = "**/api/**"
 
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[str]:
-    """A demo that has just begun; yields its URL."""
-    url = f"127.0.0.1:{free_port()}"
+    """`alpmon demo`, when a topic has gone stale."""
+    address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "alpmon", "demo", "--listen", url, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "alpmon", "demo", "--listen", address, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        yield f"http://{url}/"
+        await asyncio.sleep(DEMO_SECONDS)
+        yield f"http://{address}/"
     finally:
         process.terminate()
         await process.wait()
 
 
-async def take(visitor: Visitor, url: str, name: str, **window: object) -> None:
-    """One picture, of what a person sees without scrolling."""
-    visit = await visitor.open(url, **window)
+def states() -> AbstractAsyncContextManager[str]:
+    """Each state of a topic."""
+    return every_state(late="5s")
+
+
+def thousand() -> AbstractAsyncContextManager[str]:
+    """On fifty connections, one of them stale."""
+    return served(a_thousand())
+
+
+def none() -> AbstractAsyncContextManager[str]:
+    """A shard without a connection."""
+    return served(Monitor(started_wall=STARTED_WALL))
+
+
+async def live(visit: Visit) -> None:
     await visit.until_live()
-    await visit.page.screenshot(path=IMAGES / f"{name}.png")
 
 
-async def main(after: float) -> None:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    async with demo() as url, visiting() as visitor:
-        await asyncio.sleep(after)
-        await take(visitor, url, "status-desk", **DESK)
-        await take(visitor, url, "status-phone", **PHONE)
+async def all_states(visit: Visit) -> None:
+    for state in TopicState:
+        await visit.page.locator(f"#targets tr[data-state={state}]").first.wait_for()
+
+
+async def loading(visit: Visit) -> None:
+    """As the server drew it, while the first answer is waited for."""
+    await visit.page.route(API, lambda route: None)
+    await visit.page.reload()
+
+
+async def reconnecting(visit: Visit) -> None:
+    await visit.until_live()
+    await visit.page.route(API, lambda route: route.abort())
+    await visit.page.locator("#link[data-link=reconnecting]").wait_for()
+
+
+async def unreachable(visit: Visit) -> None:
+    await reconnecting(visit)
+    await visit.page.get_by_role("alert").wait_for()
+
+
+async def login(visit: Visit) -> None:
+    await visit.until_live()
+    await visit.page.route(API, lambda route: route.fulfill(status=401))
+    await visit.page.get_by_role("alert").wait_for()
+
+
+async def unmatched(visit: Visit) -> None:
+    await visit.until_live()
+    await visit.page.locator("#filter").fill("no such topic")
+
+
+class Picture(NamedTuple):
+    """Of a scene, in a window, after something was done there."""
+
+    scene: Callable[[], AbstractAsyncContextManager[str]]
+    window: dict[str, Any]
+    done: Callable[[Visit], Awaitable[None]] = live
+
+
+PICTURES = {
+    "status-desk": Picture(demo, DESK | LIGHT),
+    "status-phone": Picture(demo, PHONE | DARK),
+    "states-desk": Picture(states, DESK | DARK, all_states),
+    "states-phone": Picture(states, PHONE | LIGHT, all_states),
+    "loading": Picture(states, HEAD | LIGHT, loading),
+    "reconnecting": Picture(states, HEAD | LIGHT, reconnecting),
+    "unreachable": Picture(states, HEAD | LIGHT, unreachable),
+    "login": Picture(states, HEAD | LIGHT, login),
+    "none": Picture(none, HEAD | LIGHT),
+    "thousand": Picture(thousand, DESK | LIGHT),
+    "unmatched": Picture(thousand, HEAD | LIGHT, unmatched),
+}
+
+
+async def photograph(visit: Visit) -> bytes:
+    """What a person sees without scrolling; as WebP, which Playwright itself cannot write, a third of the size."""
+    session = await visit.page.context.new_cdp_session(visit.page)
+    taken = await session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+    return base64.b64decode(taken["data"])
+
+
+async def take(scene: Callable[[], AbstractAsyncContextManager[str]], names: list[str]) -> None:
+    """The pictures of one scene, all of the same moment."""
+    async with scene() as url, visiting() as visitor:
+        for name in names:
+            picture = PICTURES[name]
+            visit = await visitor.open(url, **picture.window)
+            await picture.done(visit)
+            (IMAGES / f"{name}.webp").write_bytes(await photograph(visit))
+            await visit.page.unroute_all(behavior="ignoreErrors")
+
+
+async def main(names: list[str]) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for scene in dict.fromkeys(PICTURES[name].scene for name in names):
+        await take(scene, [name for name in names if PICTURES[name].scene is scene])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--after", type=float, default=AFTER_SECONDS, help="seconds of the demo to let pass")
-    asyncio.run(main(parser.parse_args().after))
+    parser.add_argument("names", metavar="NAME", nargs="*", choices=[*PICTURES, []], help=", ".join(PICTURES))
+    asyncio.run(main(parser.parse_args().names or list(PICTURES)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from alpmon.telemetry.state import Monitor
 from tests.integration.harness import configuration, monitoring, target, until
 from tests.telemetry.records import STARTED_WALL, Clock, bring_up, connection, fresh_monitor
 from tests.web.browser import Visitor, visiting
-from tests.web.scenes import DESK, NOW, PHONE, every_state, frozen_record, of_many, served
+from tests.web.scenes import DESK, NOW, PHONE, a_thousand, every_state, frozen_record, of_many, served
 
 if TYPE_CHECKING:
     from playwright.async_api import Route
@@ -34,6 +35,8 @@ async def visitor() -> AsyncIterator[Visitor]:
 
 
 # What is shown
+
+LEGEND = (Path(__file__).parents[2] / "docs" / "status-page.md").read_text()
 
 ALL_SIGNS = f"""(() => {{
     const pills = [...document.querySelectorAll('tbody [data-f=state]')];
@@ -52,6 +55,8 @@ async def test_every_state_of_a_topic_is_shown(visitor: Visitor) -> None:
             signs = await visit.until(ALL_SIGNS)
             assert set(signs) == set(TopicState)
             assert len(set(signs.values())) == len(signs), "no two share a sign"
+            for state, content in signs.items():
+                assert f"| {content[1]} | `{state}`" in LEGEND
             assert await visit.accessibility() == []
             assert await visit.complaints() == []
         findings = await desk.page.locator("#finding-list .what").all_inner_texts()
@@ -239,14 +244,7 @@ async def test_a_deep_link_opens_at_its_connection(visitor: Visitor) -> None:
 
 async def test_a_thousand_topics_are_shown_worst_first_and_page_by_page(visitor: Visitor) -> None:
     """What is not asked for is not drawn; what is well is folded away until somebody opens it."""
-    monitor = of_many(50, 20)
-    last = monitor.targets["alp"].connections["49-0"].topics["market_depth.A49B19_USDT"]
-    assert last.freshness is not None
-    last.freshness.rejected(NOW)
-    last.freshness.down(NOW - 30.0)
-    last.freshness.up(NOW - 30.0)
-    last.freshness.acknowledged(NOW - 30.0)
-    async with served(monitor) as url:
+    async with served(a_thousand()) as url:
         visit = await visitor.open(url)
         await visit.until_live()
         assert (await visit.topics())[0] == "market_depth.A49B19_USDT"
