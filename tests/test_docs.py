@@ -12,12 +12,15 @@ from typing import Any, Final
 import click
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from alpmon.cli import main
 from alpmon.config import parse
 from alpmon.config.access import load_access
 from alpmon.exchange import faults
 from alpmon.telemetry.families import FAMILIES
+from alpmon.telemetry.state import Monitor
+from alpmon.web.app import create_app
 from tests.grafana import shipped
 
 ROOT: Final = Path(__file__).parents[1]
@@ -148,3 +151,11 @@ def test_every_fault_is_one_of_the_simulated_exchange() -> None:
     assert len(posted) > 2
     for body in posted:
         faults.parse(body)
+
+
+def test_every_path_that_is_served_is_told() -> None:
+    """And none that is not."""
+    app = create_app(Monitor(started_wall=0.0), CollectorRegistry(), str)
+    served = {f"{route.method} {route.resource.canonical}" for route in app.router.routes() if route.resource}
+    told = set(re.findall(r"^\| `((?:GET|POST) [^`]+)` \|", (ROOT / "docs" / "http.md").read_text(), re.MULTILINE))
+    assert told == {route for route in served if not route.startswith("HEAD")} - {"GET /assets/{name}"}

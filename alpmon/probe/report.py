@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 
-import msgspec
 from msgspec import Struct
+
+from alpmon.schemas import schema_text
 
 
 class Step(StrEnum):
@@ -78,10 +79,5 @@ class Report(Struct, frozen=True, kw_only=True):
     steps: list[StepReport]
 
 
-def schema() -> str:
-    """The JSON Schema of a report, as text."""
-    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode() + "\n"
-
-
 if __name__ == "__main__":
-    sys.stdout.write(schema())
+    sys.stdout.write(schema_text(Report))
