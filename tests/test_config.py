@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alpmon.cli import config_group
+from alpmon.cli import main
 from alpmon.config import (
     DEFAULT_TEXT,
     Auth,
@@ -414,7 +414,7 @@ def test_config_check_says_that_a_file_is_good(tmp_path: Path) -> None:
     """One line on stdout, exit code 0."""
     path = tmp_path / "alpmon.yaml"
     path.write_text(ONE_TARGET)
-    result = CliRunner().invoke(config_group, ["check", str(path)])
+    result = CliRunner().invoke(main, ["config", "check", str(path)])
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{path}: good; targets: 1, topics: 1\n", "")
 
 
@@ -423,7 +423,7 @@ def test_config_commands_name_every_mistake_and_exit_2(command: str, tmp_path: P
     """Mistakes go to stderr, one a line, and nothing to stdout."""
     path = tmp_path / "alpmon.yaml"
     path.write_text("lisen: x\n")
-    result = CliRunner().invoke(config_group, [command, str(path)])
+    result = CliRunner().invoke(main, ["config", command, str(path)])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (f"{path}:1: lisen: unknown key; did you mean 'listen'?\n{path}:1: targets: missing\n")
 
@@ -432,14 +432,14 @@ def test_config_show_prints_what_show_says(tmp_path: Path) -> None:
     """Nothing more, nothing less, so that it can be piped into a file."""
     path = tmp_path / "alpmon.yaml"
     path.write_text(ONE_TARGET.replace("wss://", f"wss://me:{SECRET}@"))
-    result = CliRunner().invoke(config_group, ["show", str(path)])
+    result = CliRunner().invoke(main, ["config", "show", str(path)])
     assert (result.exit_code, result.stdout) == (0, show(load(path, {})))
     assert SECRET not in result.output
 
 
 def test_config_schema_prints_json() -> None:
     """It can be piped into an editor's settings."""
-    result = CliRunner().invoke(config_group, ["schema"])
+    result = CliRunner().invoke(main, ["config", "schema"])
     assert (result.exit_code, json.loads(result.stdout)) == (0, schema())
 
 

@@ -14,7 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from alpmon.cli import HEALTH_URL, main
+from alpmon.cli import main
+from alpmon.cli.health import HEALTH_URL
 from tests.tools import require_tool
 
 ROOT = Path(__file__).resolve().parents[2]

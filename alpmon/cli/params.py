@@ -89,6 +89,17 @@ def readable_ca(value: Path) -> Path:
     return value
 
 
+config_file: Final = click.option(
+    "--config", "config_file", type=FILE, help="YAML file; without it, the public feed of the exchange."
+)
+listen: Final = click.option(
+    "--listen",
+    metavar="ADDR:PORT",
+    callback=address,
+    help="Where to serve HTTP; goes before the file's `listen`.",
+)
+
+
 def scenarios(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The built-in scenarios that begin like this; files, where none does."""
     folder = resources.files("alpmon") / "exchange" / "scenarios"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from alpmon import checkview
+from alpmon.cli import checkview
 from alpmon.probe.check import CheckRequest, check
 from alpmon.probe.checklist import check_each
 from alpmon.probe.report import Report
