@@ -32,7 +32,8 @@ def replay(file: Path, config_file: Path | None) -> None:
     told up to there, and a line on stderr says so.
     """  # noqa: D301
     from alpmon.config import ConfigError, parse
-    from alpmon.probe.replay import Replay, ReplayError
+    from alpmon.replay import ReplayError
+    from alpmon.replay.replay import Replay
     from alpmon.telemetry.tape import TapeError
     from alpmon.telemetry.untaped import read
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.config import parse, show
-from alpmon.probe.replay import Replay
+from alpmon.replay.replay import Replay
 from alpmon.service import Service
 from alpmon.telemetry.tape import Tape
 from alpmon.telemetry.untaped import read

@@ -8,7 +8,7 @@ import pytest
 
 from alpmon.config import show
 from alpmon.core.rates import Rate
-from alpmon.probe.alarms import Alarms, Subject
+from alpmon.replay.alarms import Alarms, Subject
 from alpmon.telemetry.alerts import ALERTS, FLAPPING, STALE
 from alpmon.telemetry.entries import (
     AnyEntry,

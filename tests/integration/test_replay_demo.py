@@ -19,7 +19,7 @@ from alpmon.config import parse, parse_duration, show
 from alpmon.core.freshness import TopicState
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.scenario import Scenario, Step, load, play
-from alpmon.probe.replay import Replay
+from alpmon.replay.replay import Replay
 from alpmon.telemetry.untaped import read
 from tests.integration.recording import Recorded, assert_same, retold
 from tests.waiting import eventually

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
 from alpmon.probe.account import RELOAD, SHUTDOWN
-from alpmon.probe.alarms import Subject
+from alpmon.replay.alarms import Subject
 from alpmon.telemetry.alerts import (
     ANOMALIES,
     DOWN,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alpmon.core.freshness import TopicFreshness
-    from alpmon.probe.alarms import Alarms
-    from alpmon.probe.replayed import ReplayedLine
+    from alpmon.replay.alarms import Alarms
+    from alpmon.replay.line import ReplayedLine
     from alpmon.telemetry.alerts import Alert
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 

@@ -7,17 +7,17 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
-from alpmon.probe.alarms import Alarms
-from alpmon.probe.clocks import moment_of
-from alpmon.probe.conditions import Conditions
+from alpmon.replay.alarms import Alarms
+from alpmon.replay.clocks import moment_of
+from alpmon.replay.conditions import Conditions
 from alpmon.telemetry.troubles import THIN_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alpmon.core.freshness import TopicFreshness
-    from alpmon.probe.clocks import Clocks
-    from alpmon.probe.replayed import ReplayedLine
+    from alpmon.replay.clocks import Clocks
+    from alpmon.replay.line import ReplayedLine
     from alpmon.telemetry.state import TopicRecord
 
 _TOLD: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})

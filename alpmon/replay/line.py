@@ -12,8 +12,8 @@ from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import Session, State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.intake import Intake
-from alpmon.probe.telling import Tales
 from alpmon.probe.terms import settings_of
+from alpmon.replay.telling import Tales
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ReplayedLine:
 
     Args:
         name: `TARGET/CONNECTION`.
-        target: where it is recorded.
+        target: the record of its target.
         rule: how a topic of it is judged.
 
     Attributes:
@@ -79,6 +79,7 @@ class ReplayedLine:
 
     def __init__(self, name: str, target: TargetRecord, rule: Callable[[str], Rule]) -> None:
         self.name = name
+        self.target = target
         label = name.rpartition("/")[2]
         group, _, replica = label.partition("-")
         self.group, self.replica = int(group), int(replica)
@@ -88,14 +89,13 @@ class ReplayedLine:
         self.is_held = True
         self.sibling: Sibling | None = None
         self.tales = Tales()
-        self._target = target
         self._rule = rule
         target.connections[label] = self.record
 
     def release(self) -> None:
         """The configuration holds it no more."""
         self.is_held = False
-        self._target.connections.pop(self.record.label, None)  # In a file that somebody edited it may be gone.
+        self.target.connections.pop(self.record.label, None)  # In a file that somebody edited it may be gone.
 
     def begin(self, config: Target, held: Held) -> None:
         """A worker begins: the first, or one after a bug or a reload."""
@@ -109,7 +109,7 @@ class ReplayedLine:
         self.add(held.topics, held.now)
         self.session = Session(settings_of(config), held.topics, authenticate=held.account)
         self.intake = _ReplayedIntake(
-            self._target,
+            self.target,
             self.record,
             self.session,
             _silent_log,
