@@ -32,7 +32,7 @@ docs: $(VENV)/.test ## write what is generated anew: pages of docs/, dashboards,
 	$(BIN)/python -m alpmon.telemetry.docs > docs/metrics.md
 	$(BIN)/python -m alpmon.config.docs > docs/configuration.md
 	$(BIN)/python -m grafana.source.rules > grafana/rules/alpmon.rules.yaml
-	$(BIN)/python -m alpmon.probe.report > docs/check.schema.json
+	$(BIN)/python -m alpmon.probe.check.report > docs/check.schema.json
 	$(BIN)/python -m alpmon.web.schemas status > docs/status.schema.json
 	$(BIN)/python -m alpmon.web.schemas recordings > docs/recordings.schema.json
 	$(BIN)/python -m docs.source.runbook > alpmon/web/assets/runbook.html

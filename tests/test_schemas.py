@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from alpmon.exchange.faults import Abort, Mute
-from alpmon.probe.report import Report
+from alpmon.probe.check.report import Report
 from alpmon.schemas import schema_text
 from alpmon.web.schemas import SHAPES
 from tests.integration.harness import monitoring, target, until

@@ -13,7 +13,7 @@ from alpmon.cli import params
 from alpmon.cli.startup import UNHEALTHY, load, refuse
 
 if TYPE_CHECKING:
-    from alpmon.probe.check import CheckRequest
+    from alpmon.probe.check.request import CheckRequest
 
 EXCHANGE_URL: Final = "wss://www.alp.com/ws"
 
@@ -80,7 +80,7 @@ def check(
     if insecure and ca_file is not None:
         raise click.UsageError("--insecure takes any certificate; it makes no sense with --ca")
     from alpmon.cli import checkrun
-    from alpmon.probe.check import CheckRequest
+    from alpmon.probe.check.request import CheckRequest
 
     if config_file is None:
         wanted = 1 if messages is None else messages
@@ -96,7 +96,7 @@ def _requests(
     config_file: Path, names: tuple[str, ...], topics: tuple[str, ...], messages: int, timeout: float
 ) -> list[CheckRequest]:
     """What to check of the targets of a file, all or those with these names."""
-    from alpmon.probe.checklist import UnknownTargetError, chosen, request_of
+    from alpmon.probe.check.targets import UnknownTargetError, chosen, request_of
 
     try:
         targets = chosen(load(config_file).targets, names)

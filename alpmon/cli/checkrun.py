@@ -9,9 +9,10 @@ import click
 import msgspec
 
 from alpmon.cli import checkview
-from alpmon.probe.check import CheckRequest, check
-from alpmon.probe.checklist import check_each
-from alpmon.probe.report import Report
+from alpmon.probe.check.report import Report
+from alpmon.probe.check.request import CheckRequest
+from alpmon.probe.check.steps import check
+from alpmon.probe.check.targets import check_each
 
 
 async def one(request: CheckRequest, *, as_json: bool) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from alpmon.masking import mask_urls
-from alpmon.probe.report import Report, Step, StepReport, Verdict
+from alpmon.probe.check.report import Report, Step, StepReport, Verdict
 
 _COLOURS: Final = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "bright_black"}
 _MARKS: Final = {Verdict.OK: "✓", Verdict.FAILED: "✗", Verdict.SKIPPED: "·"}

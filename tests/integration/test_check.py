@@ -29,7 +29,7 @@ from alpmon.exchange.faults import (
     RefuseUpgrades,
     StallUpgrades,
 )
-from alpmon.probe.report import Report
+from alpmon.probe.check.report import Report
 from tests.integration.prometheus import free_port
 from tests.probe.probe_peers import frame, raw_server, tcp_server
 from tests.waiting import eventually

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.exchange.faults import DelayAcks
-from alpmon.probe.checklist import AT_ONCE
-from alpmon.probe.report import Report
+from alpmon.probe.check.report import Report
+from alpmon.probe.check.targets import AT_ONCE
 from tests.integration.prometheus import free_port
 
 if TYPE_CHECKING:

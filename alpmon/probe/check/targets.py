@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.layout import plan
-from alpmon.probe.check import CheckRequest, check
+from alpmon.probe.check.request import CheckRequest
+from alpmon.probe.check.steps import check
 
 if TYPE_CHECKING:
     from alpmon.config import Target
-    from alpmon.probe.check import Audience
-    from alpmon.probe.report import Report
+    from alpmon.probe.check.report import Report
+    from alpmon.probe.check.request import Audience
 
 AT_ONCE: Final = 16
 """Checks that run side by side: hundreds of targets are done in a minute, and no server sees a flood."""

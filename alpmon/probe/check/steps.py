@@ -8,77 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
-from alpmon.core import protocol
 from alpmon.core.keepalive import NEVER
-from alpmon.core.protocol import Channel, Dialect
-from alpmon.core.session import AnswerPing, Output, Refused, Session, Settings, State
-from alpmon.core.subscriptions import Overflow, Rejected, Request
+from alpmon.core.protocol import Dialect
 from alpmon.masking import mask_urls
-from alpmon.probe.closing import printable
+from alpmon.probe.check.peer import Peer
+from alpmon.probe.check.report import Report, Step, StepReport, Verdict
+from alpmon.probe.check.request import ACK_SECONDS, CONNECT_SECONDS, PING_SECONDS, WELCOME_SECONDS
 from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
-from alpmon.probe.report import Report, Step, StepReport, Verdict
 
 if TYPE_CHECKING:
-    from alpmon.probe.connection import ProbeConnection
+    from alpmon.probe.check.request import Audience, CheckRequest
     from alpmon.telemetry.state import Phase
 
-CONNECT_SECONDS: Final = 10.0
-"""From the look-up to the end of the upgrade."""
-WELCOME_SECONDS: Final = 10.0
-ACK_SECONDS: Final = 5.0
-PING_SECONDS: Final = 10.0
-MAX_FRAME_BYTES: Final = 800
-DEFAULT_TIMEOUT_SECONDS: Final = 30.0
-
 _NORMAL_CLOSURE: Final = 1000
-_PING_PAYLOAD: Final = b"alpmon check"
 _STEPS_OF_CONNECT: Final = (Step.RESOLVE, Step.TCP, Step.TLS, Step.UPGRADE)
-_CHANNELS: Final[dict[type, Channel]] = {
-    protocol.Trade: Channel.TRADE,
-    protocol.Book: Channel.MARKET_DEPTH,
-    protocol.Diff: Channel.DIFF,
-    protocol.Tickers: Channel.TICKER,
-    protocol.Rates: Channel.RATES,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
-    """What to check.
-
-    Attributes:
-        topics: To subscribe to, each once.
-        messages: How many of each topic must arrive; 0 is content with the acknowledgement.
-        timeout_seconds: For everything together.
-        server_name: The name to ask for and to verify instead of the URL's host.
-        max_frame_bytes: The longest request frame.
-        target: Its name in the configuration; None for a URL given by hand.
-    """
-
-    url: str
-    topics: tuple[str, ...]
-    messages: int = 1
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ca_file: Path | None = None
-    insecure_skip_verify: bool = False
-    server_name: str | None = None
-    max_frame_bytes: int = MAX_FRAME_BYTES
-    target: str | None = None
-
-
-class Audience(Protocol):
-    """Is told how a check goes, while it goes."""
-
-    def waiting(self, step: Step, seconds: float) -> None:
-        """A step has begun, and may take so long."""
-
-    def done(self, report: StepReport) -> None:
-        """A step has ended."""
 
 
 class StepFailed(Exception):  # noqa: N818 - what the check is there to find, no error of ours
@@ -111,7 +57,7 @@ class _Check:
     def __init__(self, request: CheckRequest, audience: Audience) -> None:
         self._request = request
         self._audience = audience
-        self._peer = _Peer(request, self._delivered)
+        self._peer = Peer(request, self._delivered)
         self._connected: Connected | None = None
         self._reports: dict[tuple[Step, str | None], StepReport] = {}
         self._started = self._step_started = time.monotonic()
@@ -290,93 +236,3 @@ class _Check:
             advertised_ping_timeout_seconds=welcome.ping_timeout_seconds if welcome else None,
             steps=[self._reports[step] for step in self._planned()],
         )
-
-
-class _Peer:
-    """The other side as the check hears it: answers by the session, and notes when what is waited for came."""
-
-    def __init__(self, request: CheckRequest, delivered: Callable[[str, float], None]) -> None:
-        settings = Settings(WELCOME_SECONDS, ACK_SECONDS, None, 0.0, 0.0, request.max_frame_bytes)
-        self.session = Session(settings, request.topics)
-        self.changed = asyncio.Event()
-        self.gone = False
-        self.frames = 0
-        self.opened_at = self.welcomed_at = self.settled_at = self.pong_at = NEVER
-        self.missing = dict.fromkeys(request.topics if request.messages else (), request.messages)
-        self.refusals: list[str] = []
-        self._words = ""
-        self._on_delivered = delivered
-        self._connection: ProbeConnection | None = None
-
-    def ping(self) -> float:
-        """Send a ping; when it was handed to the socket."""
-        assert self._connection is not None, "pinged before the upgrade"  # noqa: S101
-        return self._connection.send_ping_now(_PING_PAYLOAD)
-
-    def opened(self, connection: ProbeConnection, now: float, wall: float) -> None:  # noqa: ARG002
-        self._connection = connection
-        self.opened_at = now
-        self.session.opened(now)
-
-    def text(self, payload: bytes | memoryview, now: float, wall: float) -> None:  # noqa: ARG002
-        self.frames += 1
-        event = protocol.decode(payload)
-        channel = _CHANNELS.get(type(event))
-        if channel is not None:
-            self._count(channel, event, now)
-        else:
-            self._carry_out(self.session.received(event, now), now)
-        self.changed.set()
-
-    def binary(self, size: int, now: float, wall: float) -> None:  # noqa: ARG002
-        self.frames += 1
-
-    def protocol_ping(self, payload: bytes, now: float, wall: float, answered: float) -> None:  # noqa: ARG002
-        self.session.pinged()
-
-    def protocol_pong(self, payload: bytes, now: float, wall: float) -> None:  # noqa: ARG002
-        if payload == _PING_PAYLOAD:
-            self.pong_at = now
-            self.changed.set()
-
-    def closing(self, now: float) -> None:  # noqa: ARG002
-        self.session.closing()
-
-    def lost(self, now: float) -> None:  # noqa: ARG002
-        self.gone = True
-        self.changed.set()
-
-    def _carry_out(self, outputs: Sequence[Output], now: float) -> None:
-        for output in outputs:
-            match output:
-                case Request():
-                    self._send(output.frame)
-                case AnswerPing():
-                    self._send(protocol.PONG)
-                case Refused():
-                    self._words = printable(output.error.message)
-                case Rejected():
-                    self.refusals.append(f"{', '.join(output.topics)} refused: {self._words}")
-                case Overflow():
-                    topics = ", ".join(output.topics)
-                    self.refusals.append(f"the server takes {output.limit} topics a connection, no room for {topics}")
-        if self.welcomed_at == NEVER and self.session.up:
-            self.welcomed_at = now
-        if self.settled_at == NEVER and self.session.state is State.LIVE:
-            self.settled_at = now
-
-    def _send(self, frame: bytes) -> None:
-        assert self._connection is not None, "the session speaks before the upgrade"  # noqa: S101
-        self._connection.send_text_now(frame)
-
-    def _count(self, channel: Channel, event: Any, now: float) -> None:
-        """Count a data frame to each topic it serves, the exact one before the wildcard."""
-        symbols = [row.symbol for row in event.rows] if channel in (Channel.TICKER, Channel.RATES) else [event.symbol]
-        exact = {f"{channel}.{symbol}" for symbol in symbols}
-        known = self.session.topics
-        served = {topic if topic in known else f"{channel}.*" for topic in exact}
-        for topic in served & self.missing.keys():
-            self.missing[topic] -= 1
-            if not self.missing[topic]:
-                del self.missing[topic]
-                self._on_delivered(topic, max(0.0, now - self.settled_at))

@@ -1,4 +1,4 @@
-"""What `alpmon check --json` prints; its schema: `python -m alpmon.probe.report > docs/check.schema.json`."""
+"""What `alpmon check --json` prints; its schema: `python -m alpmon.probe.check.report > docs/check.schema.json`."""
 
 from __future__ import annotations
 
