@@ -1,62 +1,30 @@
-"""Data frames to the records they belong to: the way that every message takes, so nothing on it is looked up twice."""
+"""Data frames counted where they belong: the way that every message takes, so nothing on it is looked up twice."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from math import isnan
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from alpmon.core import sanity
 from alpmon.core.clock import SLOWED
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
-from alpmon.core.protocol import (
-    Book,
-    Channel,
-    Diff,
-    Private,
-    Rates,
-    Tickers,
-    Trade,
-    is_symbol,
-)
-from alpmon.core.sanity import Anomaly, Stream, TradeStream
-from alpmon.telemetry.state import (
-    INTERARRIVAL_BUCKETS,
-    LAG_BUCKETS,
-    OTHER_SYMBOL,
-    ChannelRecord,
-    ConnectionRecord,
-    Exemplar,
-    SymbolRecord,
-    TargetRecord,
-    TopicRecord,
-)
+from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
+from alpmon.core.sanity import Anomaly
+from alpmon.probe.routes import Routes
+from alpmon.telemetry.state import INTERARRIVAL_BUCKETS, LAG_BUCKETS, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alpmon.core.numeric import Event
+    from alpmon.probe.routes import Route
+    from alpmon.telemetry.state import ChannelRecord, ConnectionRecord, SymbolRecord, TargetRecord, TopicRecord
 
-MAX_SYMBOL_CHARACTERS: Final = 41
 _MAX_LAG_SECONDS: Final = 86_400.0
 """More is a stamp that means nothing, and must not drown the sum of all others."""
 _EXEMPLAR_EVERY_SECONDS: Final = 1.0
 """How often a bucket names its session anew: an exemplar costs more than all else about a lag."""
-_NO_SYMBOL: Final = ""
-"""The route of a private channel, whose frames are all one stream."""
-
-
-class Route:
-    """Where one pair's messages of one channel are counted, `symbol` only inside a wildcard; and what they follow."""
-
-    __slots__ = ("stream", "symbol", "topic")
-
-    stream: Any
-
-    def __init__(self, topic: TopicRecord, symbol: SymbolRecord | None, channel: Channel) -> None:
-        self.topic = topic
-        self.symbol = symbol
-        self.stream = TradeStream() if channel is Channel.TRADE else Stream()
 
 
 class Feed:
@@ -71,14 +39,15 @@ class Feed:
     """
 
     def __init__(self, target: TargetRecord, record: ConnectionRecord, doubt: Callable[[float], None]) -> None:
-        self._target = target
         self._record = record
         self._doubt = doubt
         self._clock = target.clock
-        self._routes: dict[Channel, dict[str, Route]] = {channel: {} for channel in Channel}
-        self._trade_routes = self._routes[Channel.TRADE]
-        self._book_routes = self._routes[Channel.MARKET_DEPTH]
-        self._ticker_routes = self._routes[Channel.TICKER]
+        self._routes = Routes(target, record)
+        self._found = self._routes.found
+        self._find = self._routes.find
+        self._trade_routes = self._found[Channel.TRADE]
+        self._book_routes = self._found[Channel.MARKET_DEPTH]
+        self._ticker_routes = self._found[Channel.TICKER]
         self._ticker_channel = record.channels[Channel.TICKER]
         self._trade_channel = record.channels[Channel.TRADE]
         self._book_channel = record.channels[Channel.MARKET_DEPTH]
@@ -93,8 +62,7 @@ class Feed:
 
     def forget_routes(self) -> None:
         """The topics changed, or a session ended: find every route anew, and let nothing follow from what came."""
-        for routes in self._routes.values():
-            routes.clear()
+        self._routes.forget()
 
     def take(self, event: Event, size: int, now: float, wall: float) -> bool:
         """Count an event, if it is data. What nearly all data is, is told apart and routed without a call.
@@ -168,11 +136,11 @@ class Feed:
 
     def _rates(self, event: Rates, size: int, now: float, wall: float) -> None:
         record = self._record.channels[Channel.RATES]
-        if self._count_rows(Channel.RATES, record, self._routes[Channel.RATES], event, size, now, wall):
+        if self._count_rows(Channel.RATES, record, self._found[Channel.RATES], event, size, now, wall):
             record.anomalies.update(sanity.numbers_of_rates(event))
 
     def _private(self, event: Private, size: int, now: float, wall: float) -> None:
-        route, channel = self._private_route(event.channel), self._record.channels[event.channel]
+        route, channel = self._routes.private(event.channel), self._record.channels[event.channel]
         if route is None:
             self._record.unrouted += 1
             return
@@ -232,7 +200,7 @@ class Feed:
     ) -> Route | None:
         """Count a frame of one pair that comes rarely; gives its route, None where no topic explains it."""
         symbol = event.symbol
-        route = self._routes[channel].get(symbol) or self._find(channel, symbol)
+        route = self._found[channel].get(symbol) or self._find(channel, symbol)
         if route is None:
             self._record.unrouted += 1
         else:
@@ -287,39 +255,3 @@ class Feed:
             channel.negative_lags += 1
             self._doubt(now)
         channel.lag.observe_for(min(max(lag, 0.0), _MAX_LAG_SECONDS), self._record.client_id, wall)
-
-    def _private_route(self, channel: Channel) -> Route | None:
-        routes, topic = self._routes[channel], self._record.topics.get(channel)
-        if topic is not None and _NO_SYMBOL not in routes:
-            routes[_NO_SYMBOL] = Route(topic, None, channel)
-        return routes.get(_NO_SYMBOL)
-
-    def _find(self, channel: Channel, symbol: str) -> Route | None:
-        """The first message of a pair, or one of a pair beyond the cap, which is never kept."""
-        topics = self._record.topics
-        exact = topics.get(f"{channel}.{symbol}")
-        if exact is not None:
-            route = self._routes[channel][symbol] = Route(exact, None, channel)
-            return route
-        wildcard = topics.get(f"{channel}.*")
-        if wildcard is None:
-            return None
-        if not self._admit(symbol):
-            return Route(wildcard, self._symbol(channel, OTHER_SYMBOL), channel)
-        route = self._routes[channel][symbol] = Route(wildcard, self._symbol(channel, symbol), channel)
-        return route
-
-    def _admit(self, symbol: str) -> bool:
-        """Whether this pair may have series of its own: a plausible name, and within the target's cap."""
-        target = self._target
-        if symbol in target.symbols:
-            return True
-        if is_symbol(symbol) and len(target.symbols) < target.max_symbols:
-            target.symbols.add(symbol)
-            target.symbols_dropped.discard(symbol)
-            return True
-        target.drop_symbol(symbol[:MAX_SYMBOL_CHARACTERS])
-        return False
-
-    def _symbol(self, channel: Channel, symbol: str) -> SymbolRecord:
-        return self._record.symbols.setdefault((channel, symbol), SymbolRecord())
