@@ -16,7 +16,7 @@ from alpmon.exchange.dialects import rules_of
 from alpmon.exchange.feed import route
 from alpmon.exchange.market import Market
 from alpmon.exchange.pairs import PAIRS
-from alpmon.probe.fleet import rule_of
+from alpmon.probe.terms import rule_of
 from alpmon.simulation import demo_config
 
 if TYPE_CHECKING:

@@ -19,8 +19,6 @@ from websockets.protocol import Event, State
 
 from alpmon.probe.closing import CloseFacts, close_facts
 
-__all__ = ["CloseFacts", "FrameHandler", "ProbeConnection"]
-
 DEFAULT_CLOSE_TIMEOUT_SECONDS: Final = 1.0
 
 _FINAL_TEXT: Final = 0x81

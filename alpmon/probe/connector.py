@@ -28,8 +28,6 @@ from alpmon.probe.resolver import Addresses, resolve
 from alpmon.probe.tls import client_context, not_after_wall
 from alpmon.telemetry.state import FailureReason, Phase
 
-__all__ = ["ConnectFailed", "ConnectRequest", "Connected", "Observe", "connect"]
-
 DEFAULT_MAX_SIZE_BYTES: Final = 4 << 20
 """Far over any frame of the exchange, so that an absurd one is counted and the session lives."""
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
-GOING_AWAY: Final = 1001
-
 _KIND_OF: Final[dict[type, FrameKind]] = {
     protocol.Welcome: FrameKind.WELCOME,
     protocol.Ack: FrameKind.ACK,

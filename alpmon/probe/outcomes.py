@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import ConnectionRecord
 
-INTERNAL_ERROR: Final = 1011
-
+_INTERNAL_ERROR: Final = 1011
 _WARN_EVERY_SECONDS: Final = 10.0
 """What a peer does wrong again and again is counted each time and told so often."""
 
@@ -204,7 +203,7 @@ class Outcomes:
         if drop.cause is life.DropCause.SILENCE:
             connection.abort()  # Nobody is there to shake hands with.
         else:
-            connection.close_now(INTERNAL_ERROR, drop.cause.replace("_", " "))
+            connection.close_now(_INTERNAL_ERROR, drop.cause.replace("_", " "))
 
     def _request(self, request: subs.Request, now: float, wall: float) -> None:
         del wall

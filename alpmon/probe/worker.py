@@ -14,8 +14,9 @@ from alpmon.masking import SECRETS
 from alpmon.probe.account import SHUTDOWN, Account, Failure, clear_session, dropped
 from alpmon.probe.auth import AuthError
 from alpmon.probe.closing import CloseCause, CloseFacts
-from alpmon.probe.connector import ConnectFailed, connect
-from alpmon.probe.intake import GOING_AWAY, Intake
+from alpmon.probe.connector import connect
+from alpmon.probe.failures import ConnectFailed
+from alpmon.probe.intake import Intake
 from alpmon.probe.taped import TapedIntake, TapedSession
 from alpmon.telemetry.state import FailureReason, Initiator
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
 
 RENEWAL_CHECK_SECONDS: Final = 1.0
+_GOING_AWAY: Final = 1001
 _NO_WELCOME: Final = Failure(FailureReason.WELCOME_TIMEOUT, "no welcome in time")
 _CLOSED_EARLY: Final = Failure(FailureReason.HANDSHAKE, "closed before the welcome")
 _WARN_EVERY_SECONDS: Final = 60.0
@@ -116,7 +118,7 @@ class Worker:
         self._stopping = True
         self._stop_reason = reason
         if self._holding or self._intake.is_open:
-            self._intake.close(GOING_AWAY, f"monitor: {reason}")
+            self._intake.close(_GOING_AWAY, f"monitor: {reason}")
         elif self._task is not None:
             self._task.cancel()
 

@@ -15,7 +15,8 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from alpmon.probe.connection import CloseFacts, ProbeConnection
+from alpmon.probe.closing import CloseFacts
+from alpmon.probe.connection import ProbeConnection
 
 MAX_SIZE = 4 << 20
 

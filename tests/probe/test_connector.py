@@ -22,8 +22,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Opcode
 
 from alpmon.probe import connector, tls
-from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
-from alpmon.probe.failures import retry_after_seconds
+from alpmon.probe.connector import Connected, ConnectRequest, connect
+from alpmon.probe.failures import ConnectFailed, retry_after_seconds
 from alpmon.telemetry.state import FailureReason, Phase
 from tests.probe.names import Names
 from tests.probe.probe_peers import Answer, Log, ended, frame, raw_server, tcp_server

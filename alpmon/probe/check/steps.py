@@ -17,7 +17,8 @@ from alpmon.masking import mask_urls
 from alpmon.probe.check.peer import Peer
 from alpmon.probe.check.report import Report, Step, StepReport, Verdict
 from alpmon.probe.check.request import ACK_SECONDS, CONNECT_SECONDS, PING_SECONDS, WELCOME_SECONDS
-from alpmon.probe.connector import Connected, ConnectFailed, ConnectRequest, connect
+from alpmon.probe.connector import Connected, ConnectRequest, connect
+from alpmon.probe.failures import ConnectFailed
 
 if TYPE_CHECKING:
     from alpmon.probe.check.request import Audience, CheckRequest
