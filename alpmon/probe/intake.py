@@ -163,9 +163,21 @@ class Intake:
         if sibling is not None:
             sibling.subscribed([name for name, topic in self._record.topics.items() if topic.subscribed_wall], now)
 
-    def left(self, topics: Sequence[str], now: float) -> None:
-        """The connection is not to carry these topics any more."""
+    def add(self, topics: Sequence[str], now: float, wall: float) -> None:
+        """Subscribe to topics that the record holds by now, on the present session and in every later one."""
+        self.feed.forget_routes()
+        if self.session.up:
+            for topic in topics:
+                freshness = self._record.topics[topic].freshness
+                if freshness is not None:
+                    freshness.up(now)
+        self.carry_out(self.session.add(topics, now), now, wall)
+
+    def remove(self, topics: Sequence[str], now: float, wall: float) -> None:
+        """Unsubscribe from topics; the record may hold them still."""
+        self.feed.forget_routes()
         self._outcomes.left(topics, now)
+        self.carry_out(self.session.remove(topics, now), now, wall)
 
     def close(self, code: int, reason: str) -> None:
         """Start the close handshake on a connection that is open; nothing to do on any other."""

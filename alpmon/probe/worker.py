@@ -124,21 +124,11 @@ class Worker:
 
     def add(self, topics: Sequence[str]) -> None:
         """Subscribe to topics that the record holds by now, on the present session and in every later one."""
-        self._intake.feed.forget_routes()
-        now = time.monotonic()
-        if self.session.up:
-            for topic in topics:
-                freshness = self._record.topics[topic].freshness
-                if freshness is not None:
-                    freshness.up(now)
-        self._carry_out(self.session.add(topics, now))
+        self._intake.add(topics, time.monotonic(), time.time())
 
     def remove(self, topics: Sequence[str]) -> None:
         """Unsubscribe from topics that the record still holds."""
-        now = time.monotonic()
-        self._intake.left(topics, now)
-        self._carry_out(self.session.remove(topics, now))
-        self._intake.feed.forget_routes()
+        self._intake.remove(topics, time.monotonic(), time.time())
 
     def hold_by(self, request: ConnectRequest, settings: Settings, now: float) -> None:
         """Other limits are in force from here on, for the session that lives too; and another request from the next."""

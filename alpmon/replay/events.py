@@ -73,22 +73,12 @@ class Events:
             case "add":
                 line.add(entry.topics, entry.now)
                 self._lines.recall(line)
-                if line.session.up:
-                    for topic in entry.topics:
-                        freshness = line.record.topics[topic].freshness
-                        if freshness is not None:
-                            freshness.up(entry.now)
-                outputs = line.session.add(entry.topics, entry.now)
+                line.intake.add(entry.topics, entry.now, entry.wall)
             case "remove":
-                if line.sibling is not None:
-                    line.sibling.left(entry.topics, entry.now)
-                outputs = line.session.remove(entry.topics, entry.now)
+                line.intake.remove(entry.topics, entry.now, entry.wall)
                 line.record.drop_topics(topic for topic in entry.topics if topic in line.record.topics)
             case _:
-                outputs = line.session.reauthenticate(entry.now)
-        if entry.topics:
-            line.intake.feed.forget_routes()
-        line.intake.carry_out(outputs, entry.now, entry.wall)
+                line.intake.carry_out(line.session.reauthenticate(entry.now), entry.now, entry.wall)
 
     def _failed(self, line: ReplayedLine, entry: entries.Failed) -> None:
         record = line.record
