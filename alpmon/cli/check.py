@@ -96,10 +96,10 @@ def _requests(
     config_file: Path, names: tuple[str, ...], topics: tuple[str, ...], messages: int, timeout: float
 ) -> list[CheckRequest]:
     """What to check of the targets of a file, all or those with these names."""
-    from alpmon.probe.check.targets import UnknownTargetError, chosen, request_of
+    from alpmon.probe.check.targets import UnknownTargetError, check_of, chosen
 
     try:
         targets = chosen(load(config_file).targets, names)
     except UnknownTargetError as error:
         refuse(f"{config_file}: {error}")
-    return [request_of(target, topics, messages, timeout) for target in targets]
+    return [check_of(target, topics, messages, timeout) for target in targets]

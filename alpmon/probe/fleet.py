@@ -16,7 +16,7 @@ from alpmon.core.placement import Placement
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestOp
-from alpmon.probe.account import RELOAD, SHUTDOWN
+from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.probe.auth import token_source
 from alpmon.probe.line import Line
 from alpmon.probe.reference import Reference, dismiss, prepare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.backoff import Backoff, deserves_reset
 from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
-from alpmon.probe.account import RELOAD
+from alpmon.probe.attempts import RELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

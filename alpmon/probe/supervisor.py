@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.background import in_background
 from alpmon.core.session import State
-from alpmon.probe.account import RELOAD
+from alpmon.probe.attempts import RELOAD
 from alpmon.probe.fleet import Fleet
 from alpmon.probe.siblings import judge_all
 from alpmon.telemetry.state import TargetRecord

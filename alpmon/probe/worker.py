@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.session import DropCause, Session, State
 from alpmon.logs import Bounded
 from alpmon.masking import SECRETS
-from alpmon.probe.account import SHUTDOWN, Account, Failure, clear_session, dropped
+from alpmon.probe.attempts import SHUTDOWN, Attempts, Failure, clear_session, dropped
 from alpmon.probe.auth import AuthError
 from alpmon.probe.closing import CloseCause, CloseFacts
 from alpmon.probe.connector import connect
@@ -86,7 +86,7 @@ class Worker:
         self._intake = taped_intake(
             target, record, self.session, log, token=lambda: self._token, overflow=overflow, sibling=sibling
         )
-        self._account = Account(record, log, tape)
+        self._attempts = Attempts(record, log, tape)
         self._holding = False
         self._stopping = False
         self._stop_reason = SHUTDOWN
@@ -148,7 +148,7 @@ class Worker:
 
     async def _attempt(self) -> float | None:
         """Connect and hold until the end; the seconds that the server asked us to stay away, if it did."""
-        self._account.begin()
+        self._attempts.begin()
         try:
             if self._token_source is not None:
                 self._token = await self._token_source.get()
@@ -228,10 +228,10 @@ class Worker:
         """Account for the session, or for the attempt if it never came to one, and forget what was true of it."""
         now, wall = time.monotonic(), time.time()
         if self.session.up:
-            if self._account.ended(self.session, facts, self._cause(facts), now, wall):
+            if self._attempts.ended(self.session, facts, self._cause(facts), now, wall):
                 self._backoff.reset()
         elif failure is not None and not self._stopping:
-            self._account.failed(failure, now, wall)
+            self._attempts.failed(failure, now, wall)
         self._carry_out(self.session.stop(now) if self._stopping else self.session.ended(now))
         clear_session(self._record, now)
 

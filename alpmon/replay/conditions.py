@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
-from alpmon.probe.account import RELOAD, SHUTDOWN
+from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.replay.alarms import Subject
 from alpmon.telemetry.alerts import (
     ANOMALIES,

@@ -19,7 +19,7 @@ from websockets.utils import accept_key
 from alpmon.core.backoff import Backoff
 from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.session import Settings, State
-from alpmon.probe.account import RELOAD
+from alpmon.probe.attempts import RELOAD
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.worker import Worker
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, Phase, TargetRecord, TopicRecord

@@ -45,7 +45,7 @@ def _way_out(name: str, known: list[str]) -> str:
     return f"there are {', '.join(known[:_NAMED])}{' and others' if len(known) > _NAMED else ''}"
 
 
-def request_of(target: Target, topics: tuple[str, ...], messages: int, timeout_seconds: float) -> CheckRequest:
+def check_of(target: Target, topics: tuple[str, ...], messages: int, timeout_seconds: float) -> CheckRequest:
     """What to check of a target: the topics given, or else those of its first connection."""
     return CheckRequest(
         target.url,

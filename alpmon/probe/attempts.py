@@ -30,8 +30,8 @@ class Failure:
     detail: str
 
 
-class Account:
-    """Keeps one connection's record, and its part of the tape and of the log.
+class Attempts:
+    """What comes of one connection's attempts and sessions, counted in its record and told to its tape and its log.
 
     Args:
         record: where everything is counted.
