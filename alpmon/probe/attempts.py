@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import deserves_reset
-from alpmon.core.protocol import Dialect
 from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
 from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
@@ -93,18 +92,3 @@ class Attempts:
 def dropped(cause: CloseCause | None, error: str = "") -> CloseFacts:
     """The end of a connection that we dropped without a goodbye, and what our side says of it."""
     return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, None, "", cause, error)
-
-
-def clear_session(record: ConnectionRecord, now: float) -> None:
-    """Forget what was true of the session only; every topic is down from here."""
-    record.established_wall = 0.0  # First: a scrape, in its own thread, shall not find a session without a name.
-    record.client_id = ""
-    record.dialect = Dialect.UNKNOWN
-    record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
-    record.last_ping_wall = record.last_frame_wall = 0.0
-    if record.latest is not None:
-        record.latest.clear()
-    for topic in record.topics.values():
-        topic.subscribed_wall = 0.0
-        if topic.freshness is not None:
-            topic.freshness.down(now)

@@ -13,18 +13,17 @@ import structlog
 from alpmon.background import in_background
 from alpmon.core.freshness import TopicFreshness
 from alpmon.core.placement import Placement
-from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
-from alpmon.core.subscriptions import RequestOp
 from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.probe.auth import token_source
 from alpmon.probe.line import Line
+from alpmon.probe.records import new_record, set_private
 from alpmon.probe.reference import Reference, dismiss, prepare
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.terms import backoff_of, request_of, rule_of, settings_of
 from alpmon.probe.worker import Worker
-from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
+from alpmon.telemetry.state import TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
     from alpmon.config import Shard, Target
@@ -181,8 +180,7 @@ class Fleet:
 
     def _add_line(self, key: tuple[int, int], topics: Iterable[str]) -> Line:
         group, replica = key
-        record = ConnectionRecord(f"{group}-{replica}", State.CONNECTING)
-        record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
+        record = new_record(f"{group}-{replica}")
         tape = None if self.record.tape is None else LineTape(self.record.tape, self.target.name, record.label)
         log = self._log.bind(connection=record.label)
         line = self._lines[key] = Line(group, replica, record, self._worker, self._rng, log, tape)
@@ -242,12 +240,8 @@ class Fleet:
             prepare(line.record, self.target.reference.interval)
 
     def _set_private(self, line: Line) -> None:
-        """Make the record hold the private channels, or not; after a reload once the old session has ended."""
-        for channel in PRIVATE_CHANNELS:
-            if self._authenticates(line):
-                line.record.topics.setdefault(channel, TopicRecord(channel, None))
-            else:
-                line.record.topics.pop(channel, None)
+        """After a reload only once the old session has ended."""
+        set_private(line.record, carried=self._authenticates(line))
 
     def _authenticates(self, line: Line) -> bool:
         """The private channels come over one group only: once a replica is enough."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.session import DropCause, Session, State
 from alpmon.logs import Bounded
 from alpmon.masking import SECRETS
-from alpmon.probe.attempts import SHUTDOWN, Attempts, Failure, clear_session, dropped
+from alpmon.probe.attempts import SHUTDOWN, Attempts, Failure, dropped
 from alpmon.probe.auth import AuthError
 from alpmon.probe.closing import CloseCause, CloseFacts
 from alpmon.probe.connector import connect
 from alpmon.probe.failures import ConnectFailed
 from alpmon.probe.intake import Intake
+from alpmon.probe.records import clear_session
 from alpmon.probe.taped import TapedIntake, TapedSession
 from alpmon.telemetry.state import FailureReason, Initiator
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from alpmon.core.freshness import Source
 from alpmon.core.session import State
-from alpmon.probe.attempts import clear_session
+from alpmon.probe.records import clear_session
 from alpmon.telemetry import entries
 from alpmon.telemetry.rates import read_rates
 from alpmon.telemetry.state import SessionEnd

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from alpmon.core.freshness import TopicFreshness
-from alpmon.core.protocol import PRIVATE_CHANNELS
-from alpmon.core.session import Session, State
-from alpmon.core.subscriptions import RequestOp
+from alpmon.core.session import Session
 from alpmon.probe.intake import Intake
+from alpmon.probe.records import new_record, set_private
 from alpmon.probe.terms import settings_of
 from alpmon.replay.telling import Tales
-from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TargetRecord, TopicRecord
+from alpmon.telemetry.state import TargetRecord, TopicRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,8 +82,7 @@ class ReplayedLine:
         label = name.rpartition("/")[2]
         group, _, replica = label.partition("-")
         self.group, self.replica = int(group), int(replica)
-        self.record = ConnectionRecord(label, State.CONNECTING)
-        self.record.ack = {op: Histogram(LATENCY_BUCKETS) for op in RequestOp}
+        self.record = new_record(label)
         self.connection = _NoConnection()
         self.is_held = True
         self.sibling: Sibling | None = None
@@ -99,13 +97,8 @@ class ReplayedLine:
 
     def begin(self, config: Target, held: Held) -> None:
         """A worker begins: the first, or one after a bug or a reload."""
-        topics = self.record.topics
         self.record.drop_topics([topic for topic, _ in self.judged() if topic not in held.topics])
-        for channel in PRIVATE_CHANNELS:
-            if held.account:
-                topics.setdefault(channel, TopicRecord(channel, None))
-            else:
-                topics.pop(channel, None)
+        set_private(self.record, carried=held.account)
         self.add(held.topics, held.now)
         self.session = Session(settings_of(config), held.topics, authenticate=held.account)
         self.intake = _ReplayedIntake(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from alpmon.probe.attempts import clear_session
+from alpmon.probe.records import clear_session
 from alpmon.probe.siblings import Group, alone
 from alpmon.probe.terms import rule_of, settings_of
 from alpmon.replay import ReplayError

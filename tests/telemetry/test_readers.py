@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alpmon.core.session import State
-from alpmon.probe.attempts import clear_session
+from alpmon.probe.records import clear_session
 from alpmon.telemetry.readers import Seen, session
 from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
