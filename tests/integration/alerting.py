@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from contextlib import asynccontextmanager
@@ -13,7 +12,8 @@ import yaml
 from aiohttp import web
 
 from tests.grafana.shipped import ALERTMANAGER
-from tests.integration.prometheus import free_port
+from tests.integration.prometheus import free_port, until_ready
+from tests.processes import process
 from tests.tools import require_tool
 
 if TYPE_CHECKING:
@@ -87,34 +87,16 @@ async def alertmanager(folder: Path, webhook_url: str) -> AsyncIterator[str]:
 @asynccontextmanager
 async def running(folder: Path, config: str) -> AsyncIterator[str]:
     """A real Alertmanager with this configuration; yields its `host:port`."""
-    program, address = require_tool("prometheus-alertmanager"), f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     (folder / "alertmanager.yml").write_text(config)
+    command = (
+        require_tool("prometheus-alertmanager"),
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    )
     with (folder / "alertmanager.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            f"--config.file={folder / 'alertmanager.yml'}",
-            f"--storage.path={folder / 'alertmanager'}",
-            f"--web.listen-address={address}",
-            "--cluster.listen-address=",
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            await _ready(address, process)
+        async with process(*command, stdout=log, stderr=log) as started, aiohttp.ClientSession() as http:
+            await until_ready(f"http://{address}", started, http)
             yield address
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def _ready(address: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
-        while True:
-            assert process.returncode is None, "alertmanager ended"
-            try:
-                async with http.get(f"http://{address}/-/ready") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.processes import process
 from tests.tools import require_tool
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -59,39 +61,44 @@ def configuration(targets: list[str], **more: Any) -> str:
 
 
 @asynccontextmanager
+async def serving(folder: Path, port: int, *flags: str) -> AsyncIterator[Process]:
+    """The program, told by `prometheus.yml` in this folder, where it leaves its log as well."""
+    command = (
+        require_tool("prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
+    )
+    with (folder / "prometheus.log").open("wb") as log:
+        async with process(*command, stdout=log, stderr=log) as started:
+            yield started
+
+
+@asynccontextmanager
 async def prometheus(folder: Path, *targets: str, **more: Any) -> AsyncIterator[Prometheus]:
     """A Prometheus that scrapes these `host:port`s each second; the first time about five seconds after its start.
 
     `more` are further sections of its configuration.
     """
-    program, port = require_tool("prometheus"), free_port()
+    port = free_port()
     (folder / "prometheus.yml").write_text(configuration(list(targets), **more))
-    with (folder / "prometheus.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--enable-feature=exemplar-storage",
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            async with aiohttp.ClientSession() as http:
-                server = Prometheus(f"http://127.0.0.1:{port}", http)
-                await _ready(server, http, process)
-                yield server
-        finally:
-            process.terminate()
-            await process.wait()
+    async with (
+        serving(folder, port, "--enable-feature=exemplar-storage") as started,
+        aiohttp.ClientSession() as http,
+    ):
+        server = Prometheus(f"http://127.0.0.1:{port}", http)
+        await until_ready(server.url, started, http)
+        yield server
 
 
-async def _ready(server: Prometheus, http: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
+async def until_ready(url: str, started: Process, http: aiohttp.ClientSession) -> None:
+    """Wait until a Prometheus, or an Alertmanager, answers that it is ready."""
     async with asyncio.timeout(30):
         while True:
-            assert process.returncode is None, "prometheus ended"
+            assert started.returncode is None, f"{url} ended"
             try:
-                async with http.get(f"{server.url}/-/ready") as response:
+                async with http.get(f"{url}/-/ready") as response:
                     if response.status == 200:
                         return
             except aiohttp.ClientError:

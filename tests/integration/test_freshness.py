@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import urllib.request
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,12 @@ from alpmon.exchange.faults import Freeze, Mute, Thin
 from alpmon.telemetry.statefile import Learnt, save
 from tests.integration.harness import TARGET, Monitored, Scrape, configuration, monitoring, target, until
 from tests.integration.prometheus import free_port
+from tests.processes import process
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+
     from alpmon.exchange import Exchange
     from tests.conftest import StartExchange
 
@@ -150,22 +155,12 @@ async def read(port: int) -> Scrape | None:
         return None
 
 
-class Process:
+class Run:
     """`alpmon run` in a process of its own."""
 
-    def __init__(self, config: Path, port: int) -> None:
-        self._config = config
+    def __init__(self, process: Process, port: int) -> None:
+        self._process = process
         self._port = port
-
-    async def __aenter__(self) -> Process:
-        command = (sys.executable, "-m", "alpmon", "run", "--config", str(self._config))
-        self._process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
 
     async def until(self, enough: int) -> Scrape:
         """Its metrics, once it is up and so many messages have come."""
@@ -183,6 +178,14 @@ class Process:
         return await self._process.wait()
 
 
+@asynccontextmanager
+async def running(config: Path, port: int) -> AsyncIterator[Run]:
+    """A process with this configuration, which listens there."""
+    command = (sys.executable, "-m", "alpmon", "run", "--config", config)
+    async with process(*command, stderr=asyncio.subprocess.DEVNULL) as started:
+        yield Run(started, port)
+
+
 async def test_a_new_process_judges_by_what_the_last_one_learnt(start_exchange: StartExchange, tmp_path: Path) -> None:
     """The exchange says nothing to the second, so what it knows can only come from the file."""
     exchange = await start_exchange(market=True, rate=FAST)
@@ -190,7 +193,7 @@ async def test_a_new_process_judges_by_what_the_last_one_learnt(start_exchange: 
     rule = {"mode": "adaptive", "floor": "1ms", "ceiling": "10m"}
     one = target(exchange.url, ["ticker.*"], freshness={"default": rule})
     config.write_text(configuration(one, listen=f"127.0.0.1:{port}", state_file=str(state_file)))
-    async with Process(config, port) as first:
+    async with running(config, port) as first:
         last = (await first.until(enough=300)).value("alpmon_topic_stale_after_seconds")
         exchange.faults.add(Freeze())
         assert await first.end() == 0
@@ -198,7 +201,7 @@ async def test_a_new_process_judges_by_what_the_last_one_learnt(start_exchange: 
     learnt = Cadence(0.001, 600.0)
     learnt.restore(json.loads(state_file.read_bytes())["topics"][TARGET]["ticker.*"]["cadence"])
     assert last / 5 < learnt.stale_after() < min(5 * last, 60.0)
-    async with Process(config, port) as second:
+    async with running(config, port) as second:
         scrape = await second.until(enough=0)
         assert scrape.value("alpmon_messages_total") == 0
         assert scrape.value("alpmon_topic_stale_after_seconds") == pytest.approx(learnt.stale_after())

@@ -18,6 +18,7 @@ from alpmon.core.layout import Group, mine, plan
 from alpmon.exchange.faults import DelayAcks
 from tests.integration.harness import target, until
 from tests.integration.prometheus import free_port
+from tests.processes import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +51,7 @@ class Fleet:
     def __init__(self, exchange: Exchange, config: Path) -> None:
         self.exchange = exchange
         self._config = config
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self.processes: dict[int, asyncio.subprocess.Process] = {}
         self._addresses: dict[int, str] = {}
 
     async def start(self, ordinal: int, shard_count: int, replicas: int = 1) -> None:
@@ -58,7 +59,7 @@ class Fleet:
         shard = {"INDEX": f"alpmon-{ordinal}", "COUNT": str(shard_count), "REPLICAS": str(replicas)}
         self._addresses[ordinal] = f"127.0.0.1:{free_port()}"
         with self._log(ordinal).open("ab") as log:
-            self._processes[ordinal] = await asyncio.create_subprocess_exec(
+            self.processes[ordinal] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "alpmon", "run", "--config", str(self._config)),
                 *("--listen", self._addresses[ordinal]),
                 env=os.environ | {f"ALPMON_SHARD_{name}": value for name, value in shard.items()},
@@ -67,16 +68,14 @@ class Fleet:
 
     async def stop(self, ordinal: int) -> None:
         """End a process as Kubernetes does, and wait until the exchange has seen all of it go."""
-        process = self._processes.pop(ordinal)
+        process = self.processes[ordinal]
         process.terminate()
         assert await process.wait() == 0
+        del self.processes[ordinal]
 
     async def stop_all(self) -> None:
-        """End every process."""
-        for process in self._processes.values():
-            process.terminate()
-        for process in self._processes.values():
-            await process.wait()
+        """End every process, whichever ended before."""
+        await asyncio.gather(*map(end, self.processes.values()))
 
     def held(self) -> Counter[str]:
         """How many open connections hold each topic now."""
@@ -106,7 +105,7 @@ class Fleet:
 
     def _fallen(self) -> dict[int, str]:
         """The last words of the processes that ended by themselves."""
-        fallen = [ordinal for ordinal, process in self._processes.items() if process.returncode is not None]
+        fallen = [ordinal for ordinal, process in self.processes.items() if process.returncode is not None]
         return {ordinal: self._log(ordinal).read_text()[-2000:] for ordinal in fallen}
 
     def _log(self, ordinal: int) -> Path:
@@ -131,19 +130,14 @@ def _returns_to_zero(turns: list[tuple[float, int]]) -> int:
     return zeros
 
 
-@pytest.fixture
-async def fleet(start_exchange: StartExchange, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """No process yet; all that are started end with the test."""
+@asynccontextmanager
+async def running(start_exchange: StartExchange, folder: Path) -> AsyncIterator[Fleet]:
+    """No process yet; all that are started end with the block."""
     exchange = await start_exchange(silent_symbols=frozenset(SYMBOLS))
-    config = tmp_path / "alpmon.yaml"
+    config = folder / "alpmon.yaml"
     quiet = {"ack_probe_interval": "0s", "rtt_interval": "0s"}
     config.write_text(json.dumps({"listen": "127.0.0.1:0", "targets": [target(exchange.url, TOPICS, **quiet)]}))
-    async with _ended(Fleet(exchange, config)) as started:
-        yield started
-
-
-@asynccontextmanager
-async def _ended(fleet: Fleet) -> AsyncIterator[Fleet]:
+    fleet = Fleet(exchange, config)
     try:
         yield fleet
     finally:
@@ -151,62 +145,71 @@ async def _ended(fleet: Fleet) -> AsyncIterator[Fleet]:
 
 
 @pytest.mark.slow
-async def test_eight_shards_hold_1000_topics_once_each_and_a_ninth_joins_them(fleet: Fleet) -> None:
+async def test_eight_shards_hold_1000_topics_once_each_and_a_ninth_joins_them(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
     """Before and after each topic is held exactly once.
 
     In between, what moves to the ninth is held twice until its old holder is replaced, and never by nobody; what a
     replaced process keeps is held by nobody exactly once, while that process starts again; nothing else is touched.
     """
-    once = Counter(TOPICS)
-    for ordinal in range(8):
-        await fleet.start(ordinal, 8)
-    await fleet.until_held(once)
+    async with running(start_exchange, tmp_path) as fleet:
+        once = Counter(TOPICS)
+        for ordinal in range(8):
+            await fleet.start(ordinal, 8)
+        await fleet.until_held(once)
 
-    moving = topics_of(8, 9)
-    await fleet.start(8, 9)
-    await fleet.until_held(once + Counter(moving))
+        moving = topics_of(8, 9)
+        await fleet.start(8, 9)
+        await fleet.until_held(once + Counter(moving))
 
-    for ordinal in reversed(range(8)):
-        await fleet.stop(ordinal)
-        assert set(TOPICS) - set(fleet.held()) == topics_of(ordinal, 9)
-        await fleet.start(ordinal, 9)
-        still_twice = moving & {topic for other in range(ordinal) for topic in topics_of(other, 8)}
-        await fleet.until_held(once + Counter(still_twice))
+        for ordinal in reversed(range(8)):
+            await fleet.stop(ordinal)
+            assert set(TOPICS) - set(fleet.held()) == topics_of(ordinal, 9)
+            await fleet.start(ordinal, 9)
+            still_twice = moving & {topic for other in range(ordinal) for topic in topics_of(other, 8)}
+            await fleet.until_held(once + Counter(still_twice))
 
-    assert fleet.gaps() == {topic: 0 if topic in moving else 1 for topic in TOPICS}
-    assert 0 < len(moving) < len(TOPICS) / 4
+        assert fleet.gaps() == {topic: 0 if topic in moving else 1 for topic in TOPICS}
+        assert 0 < len(moving) < len(TOPICS) / 4
 
 
 @pytest.mark.slow
-async def test_with_two_replicas_no_topic_is_ever_held_by_nobody_while_a_shard_is_added(fleet: Fleet) -> None:
+async def test_with_two_replicas_no_topic_is_ever_held_by_nobody_while_a_shard_is_added(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
     """Two shards become three, each held twice; the exchange never sees a topic without a subscriber."""
-    for ordinal in range(4):
-        await fleet.start(ordinal, 2, replicas=2)
-    await fleet.until_held(Counter(TOPICS * 2))
-    for ordinal in (4, 5):
-        await fleet.start(ordinal, 3, replicas=2)
-    added = Counter([*topics_of(1, 3), *topics_of(2, 3)])
-    await fleet.until_held(Counter(TOPICS * 2) + added)
-    for ordinal in (3, 2, 1, 0):
-        before = fleet.held() - Counter(topics_of(ordinal % 2, 2))
-        await fleet.stop(ordinal)
-        assert set(fleet.held()) == set(TOPICS)
-        await fleet.start(ordinal, 3, replicas=2)
-        await fleet.until_held(before + Counter(topics_of(ordinal % 3, 3)))
-    await fleet.until_held(Counter(TOPICS * 2))
-    assert fleet.gaps() == dict.fromkeys(TOPICS, 0)
+    async with running(start_exchange, tmp_path) as fleet:
+        for ordinal in range(4):
+            await fleet.start(ordinal, 2, replicas=2)
+        await fleet.until_held(Counter(TOPICS * 2))
+        for ordinal in (4, 5):
+            await fleet.start(ordinal, 3, replicas=2)
+        added = Counter([*topics_of(1, 3), *topics_of(2, 3)])
+        await fleet.until_held(Counter(TOPICS * 2) + added)
+        for ordinal in (3, 2, 1, 0):
+            before = fleet.held() - Counter(topics_of(ordinal % 2, 2))
+            await fleet.stop(ordinal)
+            assert set(fleet.held()) == set(TOPICS)
+            await fleet.start(ordinal, 3, replicas=2)
+            await fleet.until_held(before + Counter(topics_of(ordinal % 3, 3)))
+        await fleet.until_held(Counter(TOPICS * 2))
+        assert fleet.gaps() == dict.fromkeys(TOPICS, 0)
 
 
 @pytest.mark.slow
-async def test_a_holder_is_ready_when_it_has_its_topics_so_that_the_other_may_go(fleet: Fleet) -> None:
+async def test_a_holder_is_ready_when_it_has_its_topics_so_that_the_other_may_go(
+    start_exchange: StartExchange, tmp_path: Path
+) -> None:
     """Kubernetes replaces the next pod as soon as one is ready, and the exchange takes its time to acknowledge."""
-    fleet.exchange.faults.add(DelayAcks(by=1.0))
-    for ordinal in (0, 1):
-        await fleet.start(ordinal, 1, replicas=2)
-    await fleet.until_held(Counter(TOPICS * 2))
-    for ordinal in (1, 0):
-        await fleet.stop(ordinal)
-        await fleet.start(ordinal, 1, replicas=2)
-        await fleet.until_ready(ordinal)
-    await fleet.until_held(Counter(TOPICS * 2))
-    assert fleet.gaps() == dict.fromkeys(TOPICS, 0)
+    async with running(start_exchange, tmp_path) as fleet:
+        fleet.exchange.faults.add(DelayAcks(by=1.0))
+        for ordinal in (0, 1):
+            await fleet.start(ordinal, 1, replicas=2)
+        await fleet.until_held(Counter(TOPICS * 2))
+        for ordinal in (1, 0):
+            await fleet.stop(ordinal)
+            await fleet.start(ordinal, 1, replicas=2)
+            await fleet.until_ready(ordinal)
+        await fleet.until_held(Counter(TOPICS * 2))
+        assert fleet.gaps() == dict.fromkeys(TOPICS, 0)

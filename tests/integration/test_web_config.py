@@ -14,7 +14,7 @@ import yaml
 from alpmon.config import ConfigError
 from alpmon.config.access import load_access
 from alpmon.config.tls import OPENSSL_NAMES, TLS13_SUITES
-from tests.integration.prometheus import free_port
+from tests.integration.prometheus import free_port, serving
 from tests.tools import require_tool
 from tests.web.guarding import HASH, RIGHT, USERS, basic, certificate, guarded, trusting
 
@@ -111,28 +111,14 @@ def test_what_prometheus_refuses_is_refused(tmp_path: Path, authority: trustme.C
 @asynccontextmanager
 async def guarded_prometheus(folder: Path, web_config: Path) -> AsyncIterator[str]:
     """The URL of a Prometheus that scrapes nothing, once it listens."""
-    program, port = require_tool("prometheus"), free_port()
+    port = free_port()
     (folder / "prometheus.yml").write_text("{}")
-    with (folder / "prometheus.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            f"--web.config.file={web_config}",
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            async with asyncio.timeout(30):
-                while not await _listens(port):
-                    assert process.returncode is None, "prometheus ended"
-                    await asyncio.sleep(0.05)
-            yield f"https://127.0.0.1:{port}"
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
+    async with serving(folder, port, f"--web.config.file={web_config}") as process:
+        async with asyncio.timeout(30):
+            while not await _listens(port):
+                assert process.returncode is None, "prometheus ended"
+                await asyncio.sleep(0.05)
+        yield f"https://127.0.0.1:{port}"
 
 
 async def _listens(port: int) -> bool:
