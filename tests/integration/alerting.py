@@ -7,7 +7,6 @@ import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-import aiohttp
 import yaml
 from aiohttp import web
 
@@ -97,6 +96,6 @@ async def running(folder: Path, config: str) -> AsyncIterator[str]:
         "--cluster.listen-address=",
     )
     with (folder / "alertmanager.log").open("wb") as log:
-        async with process(*command, stdout=log, stderr=log) as started, aiohttp.ClientSession() as http:
-            await until_ready(f"http://{address}", started, http)
+        async with process(*command, stdout=log, stderr=log) as started:
+            await until_ready(f"http://{address}", started)
             yield address

@@ -88,13 +88,13 @@ async def prometheus(folder: Path, *targets: str, **more: Any) -> AsyncIterator[
         aiohttp.ClientSession() as http,
     ):
         server = Prometheus(f"http://127.0.0.1:{port}", http)
-        await until_ready(server.url, started, http)
+        await until_ready(server.url, started)
         yield server
 
 
-async def until_ready(url: str, started: Process, http: aiohttp.ClientSession) -> None:
-    """Wait until a Prometheus, or an Alertmanager, answers that it is ready."""
-    async with asyncio.timeout(30):
+async def until_ready(url: str, started: Process) -> None:
+    """Wait until a process answers that it is ready, as Prometheus, Alertmanager and alpmon do."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as http:
         while True:
             assert started.returncode is None, f"{url} ended"
             try:

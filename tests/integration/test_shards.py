@@ -8,16 +8,14 @@ import os
 import sys
 from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
 from alpmon.core.layout import Group, mine, plan
 from alpmon.exchange.faults import DelayAcks
 from tests.integration.harness import target, until
-from tests.integration.prometheus import free_port
+from tests.integration.prometheus import free_port, until_ready
 from tests.processes import end
 
 if TYPE_CHECKING:
@@ -83,20 +81,7 @@ class Fleet:
 
     async def until_ready(self, ordinal: int) -> None:
         """Wait as the kubelet does, by the readiness probe."""
-        url = f"http://{self._addresses[ordinal]}/-/ready"
-        async with aiohttp.ClientSession() as http:
-
-            async def ready() -> bool:
-                try:
-                    async with http.get(url) as answer:
-                        return answer.status == HTTPStatus.OK
-                except aiohttp.ClientError:
-                    return False
-
-            async with asyncio.timeout(LONG):
-                while not await ready():
-                    assert not self._fallen()
-                    await asyncio.sleep(0.05)
+        await until_ready(f"http://{self._addresses[ordinal]}", self.processes[ordinal])
 
     async def until_held(self, expected: Counter[str]) -> None:
         """Wait until every topic is held as often as expected; a process that ends by itself ends the wait."""
