@@ -21,6 +21,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from alpmon.core.freshness import TopicState
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -60,6 +61,12 @@ class Monitored:
     def connection(self, label: str = "0-0") -> ConnectionRecord:
         """What was recorded of one connection."""
         return self.service.monitor.targets[TARGET].connections[label]
+
+    def state(self, topic: str, label: str = "0-0") -> TopicState:
+        """What is thought of a topic now."""
+        freshness = self.connection(label).topics[topic].freshness
+        assert freshness is not None
+        return freshness.state(time.monotonic())
 
     def topics(self, target: str) -> list[TopicRecord]:
         """What was recorded of the topics of a target, on all its connections."""

@@ -17,7 +17,7 @@ import pytest
 from alpmon.core.protocol import Dialect
 from alpmon.exchange.faults import Abort, CrossBook, DropAcks, Garbage, Mute, RefuseRest, RefuseUpgrades, Thin
 from tests.grafana.reading import DASHBOARDS, GRAFANA, Target, substituted, targets
-from tests.integration.harness import TARGET, Monitored, target
+from tests.integration.harness import TARGET, Monitored, target, teach_rate
 from tests.integration.panel_facts import AFTERWARDS, FAULTY, REFUSED_ENTRY, SHOWN_BEFORE, USUAL_RATE, WELL, Fact, above
 from tests.integration.prometheus import Prometheus, prometheus
 from tests.integration.test_reload import reloadable
@@ -159,15 +159,6 @@ def over_tls(exchange: Exchange, authority: trustme.CA, folder: Path) -> dict[st
     return {**target(exchange.url, ["trade.*"], tls={"ca_file": str(folder / "ca.pem")}), "name": "secure"}
 
 
-def teach_rates(monitored: Monitored) -> None:
-    """What a quarter of an hour would have taught, which a test does not wait for."""
-    now = time.time()
-    for label in LABELS:
-        for record in monitored.connection(label).topics.values():
-            for seconds_ago in range(900, 0, -2):
-                record.meter.rate.observe(round(2 * USUAL_RATE), 2.0, 2.0, now - seconds_ago)
-
-
 def established(monitored: Monitored) -> list[float]:
     """When the present sessions were welcomed, of all targets."""
     connections = [c for target in monitored.service.monitor.targets.values() for c in target.connections.values()]
@@ -218,7 +209,8 @@ async def test_every_panel_shows_what_happened_and_marks_stand_where_it_was(
     rules = [str(GRAFANA / "rules" / "alpmon.rules.yaml")]
     async with reloadable(watched(exchange), secure) as monitored:
         await until_live(monitored)
-        teach_rates(monitored)
+        for topic in monitored.topics(TARGET):
+            teach_rate(topic, USUAL_RATE)
         address = monitored.service.url.removeprefix("http://")
         async with prometheus(tmp_path, address, rule_files=rules) as server:
             await server.until("alpmon_connection_up == 1")

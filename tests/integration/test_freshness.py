@@ -54,9 +54,7 @@ def state(scrape: Scrape, topic: str) -> str:
 
 async def until_topic(monitored: Monitored, topic: str, wanted: str) -> None:
     """Wait for a topic's state."""
-    freshness = monitored.connection().topics[topic].freshness
-    assert freshness is not None
-    await until(lambda: freshness.state(time.monotonic()) == wanted)
+    await until(lambda: monitored.state(topic) == wanted)
 
 
 @pytest.mark.parametrize("rule", [FIXED, ADAPTIVE], ids=["fixed", "adaptive"])

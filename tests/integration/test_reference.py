@@ -58,12 +58,6 @@ def publish_book(exchange: Exchange, *topics: str) -> None:
         exchange.publish(exchange.market.quotes.book(topic.partition(".")[2], time.time()))
 
 
-def state(monitored: Monitored, topic: str, label: str = "0-0") -> str:
-    freshness = monitored.connection(label).topics[topic].freshness
-    assert freshness is not None
-    return freshness.state(time.monotonic())
-
-
 async def test_frozen_books_are_found_stale_and_a_quiet_pair_quiet(start_exchange: StartExchange) -> None:
     """One book moves on and its frames do not come; the other has nothing to say. Then the frames come again."""
     exchange = await start_exchange()
@@ -76,7 +70,7 @@ async def test_frozen_books_are_found_stale_and_a_quiet_pair_quiet(start_exchang
         watch = monitored.connection().topics[BITCOIN].watch
         assert watch is not None
         await until(lambda: watch.divergence(time.monotonic()) > 2.0)
-        await until(lambda: state(monitored, ETHER) == "quiet")
+        await until(lambda: monitored.state(ETHER) == "quiet")
         scrape = await monitored.scrape()
         name = "alpmon_topic_reference_divergence_seconds"
         assert scrape.value(name, topic=BITCOIN) >= 2.0
@@ -91,7 +85,7 @@ async def test_frozen_books_are_found_stale_and_a_quiet_pair_quiet(start_exchang
         exchange.faults.lift(frozen)
         publish_book(exchange, BITCOIN)
         await until(lambda: watch.divergence(time.monotonic()) == 0.0)
-        await until(lambda: state(monitored, BITCOIN) == "quiet")
+        await until(lambda: monitored.state(BITCOIN) == "quiet")
 
 
 @pytest.mark.parametrize("redundancy", [1, 2])
@@ -102,7 +96,7 @@ async def test_a_market_that_pauses_is_quiet_on_every_topic(start_exchange: Star
     exchange = await start_exchange(market=True, rate=50.0, dialect=Dialect.DOCUMENTED)
 
     def all_are(wanted: str) -> bool:
-        return all(state(monitored, topic, label) == wanted for topic in topics for label in labels)
+        return all(monitored.state(topic, label) == wanted for topic in topics for label in labels)
 
     one = {**referring(exchange, topics, after="2s"), "redundancy": redundancy}
     async with monitoring(one) as monitored:
@@ -141,7 +135,7 @@ async def test_every_channel_that_rest_knows_is_found_stale(start_exchange: Star
         watch = record[topic].watch
         assert watch is not None
         await until(lambda: watch.divergence(time.monotonic()) > 0.0)
-        assert state(monitored, topic) == "stale"
+        assert monitored.state(topic) == "stale"
 
 
 async def test_a_reference_that_fails_gives_no_verdict(start_exchange: StartExchange) -> None:
@@ -168,7 +162,7 @@ async def until_quiet(exchange: Exchange, monitored: Monitored) -> None:
     await monitored.until_live()
     publish_book(exchange, BITCOIN, ETHER)
     exchange.publish(exchange.market.quotes.trade("BTC_USDT", time.time()))
-    await until(lambda: all(state(monitored, topic) == "quiet" for topic in EACH))
+    await until(lambda: all(monitored.state(topic) == "quiet" for topic in EACH))
 
 
 @pytest.mark.slow
@@ -181,7 +175,7 @@ async def test_a_verdict_ends_when_the_reference_stays_away(
     async with monitoring(referring(exchange, EACH, interval="200ms")) as monitored:
         await until_quiet(exchange, monitored)
         exchange.faults.add(RefuseRest(**refusal))
-        await until(lambda: all(state(monitored, topic) == "stale" for topic in EACH))
+        await until(lambda: all(monitored.state(topic) == "stale" for topic in EACH))
         refused = [entry for entry in exchange.ledger.rest if entry.status == refusal["status"]]
         assert len(refused) == 1 if "retry_after" in refusal else refused
 
@@ -193,7 +187,7 @@ async def test_a_verdict_waits_for_its_turn_however_many_topics_are_silent(start
     seen: set[str] = set()
 
     def looked(checks: int) -> bool:
-        seen.update(state(monitored, topic) for topic in EACH)
+        seen.update(monitored.state(topic) for topic in EACH)
         return len(exchange.ledger.rest) >= checks
 
     async with monitoring(referring(exchange, EACH, interval="100ms")) as monitored:
@@ -217,8 +211,8 @@ async def test_a_verdict_ends_while_the_reference_lets_a_request_hang(start_exch
     async with serving(answer_once) as url, monitoring(referring(exchange, [BITCOIN], url=url)) as monitored:
         await monitored.until_live()
         exchange.publish(Book("p", time.time(), Levels([], [], "BTC_USDT")))
-        await until(lambda: state(monitored, BITCOIN) == "quiet")
-        await until(lambda: state(monitored, BITCOIN) == "stale")
+        await until(lambda: monitored.state(BITCOIN) == "quiet")
+        await until(lambda: monitored.state(BITCOIN) == "stale")
         record = monitored.service.monitor.targets[TARGET]
         assert (len(asked), record.reference_failures) == (2, 0)
 
@@ -232,7 +226,7 @@ async def test_the_wait_is_over_when_its_time_has_come(start_exchange: StartExch
         await until(lambda: exchange.ledger.rest and away)
         exchange.faults.lift(refusing)
         await monitored.reload(referring(exchange, [BITCOIN], interval="2s"))
-        await until(lambda: state(monitored, BITCOIN) == "stale")
+        await until(lambda: monitored.state(BITCOIN) == "stale")
         looked_again = time.monotonic() + 3 * PACE_SECONDS
         await until(lambda: time.monotonic() > looked_again)
         assert len(exchange.ledger.rest) == 1
@@ -251,7 +245,7 @@ async def test_what_never_spoke_is_silent_and_diverges_from_nothing(start_exchan
         await until(lambda: monitored.connection().topics[frozen].messages)
         exchange.faults.add(Mute(topic=frozen))
         await until(lambda: all(watch is not None and watch.divergence(time.monotonic()) > 0.0 for watch in watches))
-        await until(lambda: state(monitored, silent) == "silent")
+        await until(lambda: monitored.state(silent) == "silent")
         before = len(exchange.ledger.rest)
         await until(lambda: len(exchange.ledger.rest) >= before + 4)
         assert {entry.pair for entry in exchange.ledger.rest[before + 1 :]} == {"ETH_USDT"}
@@ -279,7 +273,7 @@ async def test_what_spoke_before_a_restart_diverges_though_it_is_silent_now(
         assert known is not None
         assert unknown is not None
         await until(lambda: known.divergence(time.monotonic()) > 0.0)
-        assert [state(monitored, topic) for topic in (ETHER, BITCOIN)] == ["silent", "silent"]
+        assert [monitored.state(topic) for topic in (ETHER, BITCOIN)] == ["silent", "silent"]
         assert unknown.divergence(time.monotonic()) == 0.0
 
 
@@ -335,6 +329,6 @@ async def test_a_reconnect_is_no_news(start_exchange: StartExchange) -> None:
         await until(lambda: not exchange.sessions)
         publish_book(exchange, BITCOIN)
         await until(lambda: monitored.connection().session_duration.count == 1)
-        await until(lambda: state(monitored, BITCOIN) == "quiet")
+        await until(lambda: monitored.state(BITCOIN) == "quiet")
         assert monitored.connection().data_frames == 1
         assert (await monitored.scrape()).value("alpmon_topic_reference_divergence_seconds") == 0.0

@@ -488,10 +488,9 @@ async def test_a_silence_that_was_there_before_the_reference_is_not_judged_by_it
         exchange.publish(book(frozen))
         await monitored.reload({**plain, "reference": {"url": exchange.rest_url, "interval": "1s"}})
         exchange.publish(book(idle))
-        state = lambda topic: monitored.connection().topics[topic].freshness.state(time.monotonic())  # type: ignore[union-attr] # noqa: E731
-        await until(lambda: state(idle) == "quiet")
-        assert state(frozen) == "stale"
+        await until(lambda: monitored.state(idle) == "quiet")
+        assert monitored.state(frozen) == "stale"
         assert {entry.pair for entry in exchange.ledger.rest} == {"ETH_USDT"}
         await monitored.reload(plain)
-        assert state(idle) == "stale"
+        assert monitored.state(idle) == "stale"
         assert len(exchange.ledger.attempts) == 1

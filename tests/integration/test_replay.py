@@ -7,8 +7,10 @@ import json
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,12 +25,14 @@ from alpmon.telemetry import statefile
 from alpmon.telemetry.entries import AnyEntry, Counted, Held, Judged, Learnt, Lost, Open, Released, Text
 from alpmon.telemetry.tape import Tape, TapeError
 from alpmon.telemetry.untaped import read
-from tests.integration.harness import TARGET, configuration, target, until
+from tests.integration.harness import TARGET, Monitored, configuration, target, until
 from tests.integration.prometheus import free_port
 from tests.integration.recording import Recorded, assert_same, configured, retold, run
+from tests.processes import process
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from alpmon.exchange import Exchange
@@ -87,10 +91,8 @@ async def test_an_incident_shows_in_the_recordings(recorded: tuple[Exchange, Rec
     await until(lambda: recording.connection().malformed.total() == 1)
     exchange.faults.add(Abort())
     await until(lambda: recording.connection().disconnects.total() == 1)
-    code = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
-    url = f"{recording.service.url}/api/v1/recordings"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
+    async with aiohttp.ClientSession() as http:
+        _, out = await Monitored(recording.service, http).get("/api/v1/recordings")
     (connection,) = json.loads(out)["connections"]
     troubles = {trouble["kind"]: trouble for trouble in connection["troubles"]}
     assert troubles["malformed"]["reason"] == "invalid_json"
@@ -169,26 +171,28 @@ async def test_a_recording_that_lost_its_beginning_is_judged_from_there(
     assert "disconnected by client: 1001 shutdown" in said
 
 
-async def test_record_and_replay_as_commands(
-    start_exchange: StartExchange, tmp_path: Path, wait_for_line: Callable[..., Any]
-) -> None:
-    """`record` serves like `run` and ends with 0; `replay` says the same twice."""
-    exchange = await start_exchange(market=True, rate=20.0)
-    config = tmp_path / "alpmon.yaml"
+@asynccontextmanager
+async def record(exchange: Exchange, path: Path) -> AsyncIterator[Process]:
+    """`alpmon record` in a process of its own, once it is live."""
+    config = path.with_name("alpmon.yaml")
     config.write_text(configuration(target(exchange.url, ["trade.*"]), listen=f"127.0.0.1:{free_port()}"))
-    path = tmp_path / "x.jsonl"
-    command = ["-m", "alpmon", "record", str(path), "--config", str(config)]
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
-    try:
-        await wait_for_line(process, '"after": "live"')
+    command = (sys.executable, "-m", "alpmon", "record", path, "--config", config)
+    async with process(*command, stderr=asyncio.subprocess.PIPE) as started:
+        assert started.stderr is not None
+        async with asyncio.timeout(30):
+            while b'"after": "live"' not in (line := await started.stderr.readline()):
+                assert line, "ended without saying so"
+        yield started
+
+
+async def test_record_and_replay_as_commands(start_exchange: StartExchange, tmp_path: Path) -> None:
+    """`record` serves like `run` and ends with 0; `replay` says the same twice."""
+    exchange, path = await start_exchange(market=True, rate=20.0), tmp_path / "x.jsonl"
+    async with record(exchange, path) as started:
         await until(lambda: exchange.ledger.connections[0].data.frames >= 10)
-        process.terminate()
-        _, errors = await asyncio.wait_for(process.communicate(), 30)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors
+        started.terminate()
+        _, errors = await asyncio.wait_for(started.communicate(), 30)
+        assert started.returncode == 0, errors
     first, second = run("replay", str(path)), run("replay", str(path))
     assert first.exit_code == 0, first.output
     assert first.output == second.output
@@ -197,22 +201,15 @@ async def test_record_and_replay_as_commands(
 
 
 async def test_a_recording_is_there_though_its_process_was_killed(
-    start_exchange: StartExchange, tmp_path: Path, wait_for_line: Callable[..., Any]
+    start_exchange: StartExchange, tmp_path: Path
 ) -> None:
     """Up to the last second or so, also where it is compressed and so slow that no buffer is ever full."""
-    exchange = await start_exchange()
-    config = tmp_path / "alpmon.yaml"
-    config.write_text(configuration(target(exchange.url, ["trade.*"]), listen=f"127.0.0.1:{free_port()}"))
-    path = tmp_path / "x.jsonl.gz"
-    command = ["-m", "alpmon", "record", str(path), "--config", str(config)]
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
-    try:
-        await wait_for_line(process, '"after": "live"')
+    exchange, path = await start_exchange(), tmp_path / "x.jsonl.gz"
+    async with record(exchange, path) as started:
         exchange.send(Payload(text='["t",1790139142,7,"BTC_USDT","1","1","buy"]'))
         await until(lambda: '["t"' in on_the_disk(path))
-    finally:
-        process.kill()
-        await process.communicate()
+        started.kill()
+        await started.communicate()
     said = run("replay", str(path))
     assert said.exit_code == 0, said.output
     assert "was cut off, as by a crash" in said.stderr
@@ -242,19 +239,6 @@ def test_starts_that_fail_leave_a_recording_as_it_is(tmp_path: Path) -> None:
             assert (refused.exit_code, listen in refused.output) == (2, True), refused.output
     assert path.read_text() == "an incident\n"
     assert sorted(file.name for file in tmp_path.glob("x*")) == ["x.jsonl"]
-
-
-@pytest.fixture
-def wait_for_line() -> Callable[..., Any]:
-    """Reads a process's stderr up to a line."""
-
-    async def wait(process: asyncio.subprocess.Process, words: str) -> None:
-        assert process.stderr is not None
-        async with asyncio.timeout(30):
-            while words not in (line := (await process.stderr.readline()).decode()):
-                assert line, "ended without saying so"
-
-    return wait
 
 
 def test_what_was_learnt_before_is_part_of_the_recording(tmp_path: Path) -> None:

@@ -91,12 +91,6 @@ def answers(account: Standing) -> bool:
     return time.monotonic() > account.since + TIMING.grace
 
 
-def state(monitored: Monitored, label: str, topic: str) -> TopicState:
-    freshness = monitored.connection(label).topics[topic].freshness
-    assert freshness is not None
-    return freshness.state(time.monotonic())
-
-
 def first_and_other(exchange: Exchange, monitored: Monitored) -> tuple[str, str]:
     """The labels of the exchange's oldest session and of the other one."""
     oldest = exchange.sessions[0].entry.client_id
@@ -123,9 +117,9 @@ async def test_one_of_two_going_deaf_on_a_topic_is_found_on_that_one(start_excha
         async with publishing(exchange) as publisher:
             await until(lambda: publisher.published > 60)
             exchange.faults.add(Mute(connections="first", topic=TRADES))
-            await until(lambda: state(monitored, first, TRADES) is TopicState.STALE)
-            assert state(monitored, other, TRADES) is TopicState.LIVE
-            assert {state(monitored, first, topic) for topic in (TICKERS, BOOK)} == {TopicState.LIVE}
+            await until(lambda: monitored.state(TRADES, first) is TopicState.STALE)
+            assert monitored.state(TRADES, other) is TopicState.LIVE
+            assert {monitored.state(topic, first) for topic in (TICKERS, BOOK)} == {TopicState.LIVE}
         await until_judged(time.monotonic())
         scrape = await monitored.scrape()
         sent = {label: entry_of(exchange, monitored, label).topics for label in LABELS}
@@ -139,17 +133,17 @@ async def test_a_market_that_pauses_is_quiet_on_both_and_never_stale(start_excha
     """Every sibling is silent and the other topics flow: no stale second, no page."""
     exchange = await start_exchange()
     async with two_connections(exchange) as monitored, publishing(exchange) as publisher:
-        await until(lambda: all(state(monitored, label, TRADES) is TopicState.LIVE for label in LABELS))
+        await until(lambda: all(monitored.state(TRADES, label) is TopicState.LIVE for label in LABELS))
         publisher.topics.discard(TRADES)
         paused = time.monotonic()
         await until(lambda: time.monotonic() > paused + 2 * AFTER_SECONDS)
-        assert {state(monitored, label, TRADES) for label in LABELS} == {TopicState.QUIET}
+        assert {monitored.state(TRADES, label) for label in LABELS} == {TopicState.QUIET}
         scrape = await monitored.scrape()
         assert scrape.value("alpmon_topic_state", topic=TRADES, alpmon_topic_state="quiet") == 2
         for name in ("topic_stale", "topic_stale_seconds_total", "topic_stale_episodes_total", "missed_messages_total"):
             assert scrape.value(f"alpmon_{name}") == 0, name
         publisher.topics.add(TRADES)
-        await until(lambda: all(state(monitored, label, TRADES) is TopicState.LIVE for label in LABELS))
+        await until(lambda: all(monitored.state(TRADES, label) is TopicState.LIVE for label in LABELS))
 
 
 async def test_a_target_that_freezes_altogether_is_never_quiet(start_exchange: StartExchange) -> None:
@@ -158,7 +152,7 @@ async def test_a_target_that_freezes_altogether_is_never_quiet(start_exchange: S
     seen: set[TopicState] = set()
 
     def all_stale() -> bool:
-        present = {state(monitored, label, topic) for label in LABELS for topic in TOPICS}
+        present = {monitored.state(topic, label) for label in LABELS for topic in TOPICS}
         seen.update(present)
         return present == {TopicState.STALE}
 
