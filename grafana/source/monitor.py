@@ -10,7 +10,7 @@ from grafana.source.colours import BAD, BLUE, DOUBTFUL, GOOD, SKY
 from grafana.source.frame import Section, dashboard
 from grafana.source.links import Uid
 from grafana.source.panels import NO_FLOOR, QUARTER, THIRD, AnyPanel, Query, Shown, Style, histogram, number, series
-from grafana.source.promql import RANGE, Scope, buckets, by, increase, of, quantile, rate, threshold
+from grafana.source.promql import RANGE, Scope, buckets, by, increase, loop_late, of, quantile, rate, threshold
 from grafana.source.tables import Column, rows
 
 _SCOPE: Final = Scope.MONITOR
@@ -34,7 +34,7 @@ def monitor() -> Dashboard:
     )
 
 
-_LATE: Final = rate(of("alpmon_event_loop_lag_seconds_sum", _SCOPE))
+_LATE: Final = loop_late()
 _LATE_LIMIT: Final = threshold("monitor_slow", "ratio")
 
 

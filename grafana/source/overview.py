@@ -26,13 +26,14 @@ from grafana.source.promql import (
     ONE_CONNECTION,
     ONE_TOPIC,
     RANGE,
-    RATE_INTERVAL,
     Scope,
     bad_time,
     by,
     increase,
+    loop_late,
     objective,
     of,
+    over_range,
     rate,
     state_number,
     threshold,
@@ -118,27 +119,29 @@ def _longest() -> AnyPanel:
 def _good_share() -> AnyPanel:
     shown = Shown(
         "Good feed-seconds",
-        "The share of all feed-seconds in the range shown in which the feed had a session and was neither stale nor"
-        " silent. It comes from counters, so it misses nothing between two scrapes; a quiet topic counts as good.",
+        "The share of all feed-seconds that were watched in the range shown in which the feed had a session and was"
+        " neither stale nor silent. It comes from counters, so it misses nothing between two scrapes. A quiet topic"
+        " counts as good, and so does the silence of one that has never delivered.",
         "percentunit",
         span=THIRD,
         height=5,
         empty="no monitor",
     )
-    return number(shown, f"1 - avg({bad_time(RANGE)})")
+    return number(shown, f"1 - {over_range('avg_over_time', f'avg({bad_time()})')}")
 
 
 def _budget() -> AnyPanel:
     shown = Shown(
         "Error budget left",
         "How much of the bad feed-seconds that the objective allows in the range shown is still unspent; below 0 it is"
-        " overspent.",
+        " overspent. As for the alerts, time that nobody watched counts as good.",
         "percentunit",
         span=THIRD,
         height=5,
         empty="no monitor",
     )
-    spent = f"avg({bad_time(RANGE)}) / (1 - ({objective()}))"
+    bad, steps = over_range("sum_over_time", f"avg({bad_time()})"), over_range("count_over_time", "vector(1)")
+    spent = f"{bad} / scalar({steps}) / (1 - ({objective()}))"
     return number(shown, f"1 - {spent}", {NO_FLOOR: BAD, 0: DOUBTFUL, 0.25: GOOD})
 
 
@@ -168,10 +171,9 @@ def _blame() -> AnyPanel:
     refusals = of("alpmon_connection_failures_total", Scope.CONNECTION, _REFUSED)
     lost = of("alpmon_disconnects_total", Scope.CONNECTION, 'reason=~"connection_lost|silence|ping_timeout"')
     closed = of("alpmon_disconnects_total", Scope.CONNECTION, 'initiator="server"')
-    late = rate(of("alpmon_event_loop_lag_seconds_sum", Scope.MONITOR))
     return timeline(
         shown,
-        Query(f"max({late}) > bool scalar({threshold('monitor_slow', 'ratio')})", "us"),
+        Query(f"max({loop_late()}) > bool scalar({threshold('monitor_slow', 'ratio')})", "us"),
         Query(f"sum({increase(failures)}) + sum({increase(lost)}) + {_DISPUTED} > bool 0", "network"),
         Query(f"sum({increase(refusals)}) + sum({increase(closed)}) + {_BAD_COUNT} > bool 0", "exchange"),
         values={0: ("clear", GOOD), 1: ("trouble", BAD)},
@@ -293,11 +295,12 @@ def _states() -> AnyPanel:
 def _bad_share() -> AnyPanel:
     shown = Shown(
         "Bad share of feed-time",
-        "How much of the feeds' time went bad lately, against what the objective allows in the long run.",
+        "How much of the feeds' time went bad lately, against what the objective allows in the long run. The silence of"
+        " a feed that has never delivered is not bad.",
         "percentunit",
         empty="no monitor",
     )
-    share = by("avg", ("target",), bad_time(RATE_INTERVAL))
+    share = by("avg", ("target",), bad_time())
     return series(shown, Query(share, "{{target}}"), Query(f"1 - ({objective()})", "allowed", limit=True))
 
 

@@ -92,10 +92,31 @@ def _or_as_shipped(series: str, variable: str) -> str:
     return f"max({series}) or vector({variables()[variable]})"
 
 
-def bad_time(over: str) -> str:
-    """The share of each topic's time that went bad: stale or silent, or without a session; as all monitors agree."""
-    seconds = of("alpmon_topic_stale_seconds_total", Scope.TOPIC)
-    stale = rate(seconds) if over == RATE_INTERVAL else f"{increase(seconds, RANGE)} / $__range_s"
-    down = f"(1 - avg_over_time({of('alpmon_connection_up', Scope.CONNECTION)}[{over}]))"
-    shares = f"{stale} + on (job, instance, target, connection) group_left () {down}"
+def loop_late() -> str:
+    """The share of the time lately for which a monitor's event loop was late."""
+    return rate(of("alpmon_event_loop_lag_seconds_sum", Scope.MONITOR))
+
+
+def bad_time() -> str:
+    """The share of each topic's time lately that went bad, as all monitors agree and as the rules count it.
+
+    Bad is stale, silent or without a session. What had not delivered before counts as good, and a monitor that is
+    refused the topic, or too slow to judge it, is not asked.
+    """
+    stale = rate(of("alpmon_topic_stale_seconds_total", Scope.TOPIC))
+    last = of("alpmon_topic_last_message_timestamp_seconds", Scope.TOPIC)
+    delivers = by("max", ONE_TOPIC, f"min_over_time({last}[{RATE_INTERVAL}])") + " > bool 0"
+    down = f"1 - avg_over_time({of('alpmon_connection_up', Scope.CONNECTION)}[{RATE_INTERVAL}])"
+    refused = of("alpmon_topic_state", Scope.TOPIC, 'alpmon_topic_state="rejected"')
+    shares = (
+        f"{stale} * on ({', '.join(ONE_TOPIC)}) group_left () ({delivers})"
+        f" + on (job, instance, {', '.join(ONE_CONNECTION)}) group_left () ({down})"
+        f" unless on (job, instance, {', '.join(ONE_TOPIC)}) {refused} == 1"
+        f" unless on (job, instance) {loop_late()} > scalar({threshold('monitor_slow', 'ratio')})"
+    )
     return f"clamp_max({by('min', ONE_TOPIC, shares)}, 1)"
+
+
+def over_range(function: str, expression: str) -> str:
+    """`avg_over_time` and the like of an expression, over the whole range shown."""
+    return f"{function}(({expression})[{RANGE}:{INTERVAL}])"
