@@ -12,10 +12,12 @@ help: ## list these targets
 demo: $(VENV)/.run ## run the monitor against the simulated exchange, faults included
 	$(BIN)/alpmon demo --listen $(LISTEN)
 
-# Integration tests judge what happens in real time: nothing else may keep the machine busy meanwhile.
+# Integration tests judge what happens in real time, and spend most of it waiting: they run beside each other, one a core,
+# but never beside those that keep the machine busy.
 test: $(VENV)/.test ## run all tests
 	$(BIN)/pytest -n auto --ignore=tests/integration $(PYTEST_ARGS)
-	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto -m busy tests/integration $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --dist worksteal -m 'not busy' tests/integration $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint ## ruff, mypy --strict, import-linter, hadolint
 	$(BIN)/ruff check .

@@ -25,6 +25,8 @@ CLIENT = "alpcom-api==1.0.3"
 SCRIPT = Path(__file__).with_name("official_client.py")
 PYTHON = os.environ.get("ALPMON_OFFICIAL_CLIENT_PYTHON")
 
+pytestmark = pytest.mark.busy
+
 
 async def run(*command: str | Path, **env: str) -> tuple[int, str]:
     """Run a command; its exit code and what it printed."""

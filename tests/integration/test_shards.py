@@ -30,6 +30,9 @@ SYMBOLS = [f"S{number}_USDT" for number in range(500)]
 TOPICS = [f"{channel}.{symbol}" for channel in ("trade", "market_depth") for symbol in SYMBOLS]
 GROUPS = plan(TOPICS, 20)
 LONG = 60.0
+"""Nothing here is judged by the clock, and eight processes that start at once keep a machine busy."""
+
+pytestmark = pytest.mark.busy
 
 
 def topics_of(shard: int, shard_count: int) -> set[str]:
@@ -121,7 +124,9 @@ async def running(start_exchange: StartExchange, folder: Path) -> AsyncIterator[
     exchange = await start_exchange(silent_symbols=frozenset(SYMBOLS))
     config = folder / "alpmon.yaml"
     quiet = {"ack_probe_interval": "0s", "rtt_interval": "0s"}
-    config.write_text(json.dumps({"listen": "127.0.0.1:0", "targets": [target(exchange.url, TOPICS, **quiet)]}))
+    patient = {"timeouts": dict.fromkeys(("connect", "welcome", "ack"), f"{LONG:g}s")}
+    watched = target(exchange.url, TOPICS, **quiet, **patient)
+    config.write_text(json.dumps({"listen": "127.0.0.1:0", "targets": [watched]}))
     fleet = Fleet(exchange, config)
     try:
         yield fleet
