@@ -49,6 +49,7 @@ START_SECONDS = 20.0
 GOODBYE_SECONDS = 1.5
 WELCOME = b'["welcome",1790139140,20000,30000,"some-client"]'
 ACK = b'["subscribe",1790139140,"ticker.*"]'
+TICKER = b'["tk",1790139141,["BTC_USDT","1","1","1","1","1","1","1","1"]]'
 
 
 @dataclass
@@ -335,6 +336,24 @@ async def test_a_pipe_gets_a_plain_line_a_step(start_exchange: StartExchange) ->
     assert sorted(line.split()[0] for line in lines[5:7]) == ["message", "ping"]
     assert lines[-1].startswith("healthy in ")
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("frames", [(ACK, TICKER), (TICKER, ACK)], ids=["behind", "before"])
+async def test_a_message_is_told_behind_the_ack_also_when_both_come_in_one_read(frames: tuple[bytes, bytes]) -> None:
+    """Even if it comes first: what is shown is the order of the steps."""
+    done = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: bytes) -> None:
+        writer.write(response + frame(Opcode.TEXT, WELCOME))
+        await reader.read(1)
+        writer.write(b"".join(frame(Opcode.TEXT, text) for text in frames))
+        await done.wait()
+
+    async with raw_server(handle) as port:
+        _, out, _ = await run("check", f"ws://127.0.0.1:{port}/ws", "--timeout", "1s")
+        done.set()
+    steps = [line.split()[:2] for line in out.splitlines()]
+    assert steps[3:7] == [["welcome", "ok"], ["ack", "ok"], ["message", "ok"], ["ping", "failed"]]
 
 
 async def on_terminal(*arguments: str) -> tuple[int, str]:

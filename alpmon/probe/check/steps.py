@@ -61,6 +61,7 @@ class _Check:
         self._peer = Peer(request, self._delivered)
         self._connected: Connected | None = None
         self._reports: dict[tuple[Step, str | None], StepReport] = {}
+        self._early: list[tuple[str, float]] = []
         self._started = self._step_started = time.monotonic()
 
     async def run(self) -> Report:
@@ -149,7 +150,11 @@ class _Check:
         return StepFailed(Step.MESSAGE, f"{wanted - left} of {wanted} messages came: {why}", topic)
 
     def _delivered(self, topic: str, seconds: float) -> None:
-        self._report(Step.MESSAGE, Verdict.OK, seconds, topic)
+        """What comes in one read with the acknowledgement, or before it, is told behind it."""
+        if (Step.ACK, None) in self._reports:
+            self._report(Step.MESSAGE, Verdict.OK, seconds, topic)
+        else:
+            self._early.append((topic, seconds))
 
     # Waiting
 
@@ -201,6 +206,9 @@ class _Check:
         report = StepReport(step=step, topic=topic, verdict=verdict, seconds=seconds, detail=detail)
         self._reports[step, topic] = report
         self._audience.done(report)
+        if step is Step.ACK:
+            for early, took in self._early:
+                self._report(Step.MESSAGE, Verdict.OK, took, early)
 
     def _planned(self) -> Iterator[tuple[Step, str | None]]:
         """Every step that this check has, in order."""
