@@ -105,7 +105,10 @@ async def test_the_lag_is_what_the_exchange_waited(start_exchange: StartExchange
     exchange = await start_exchange(dialect=Dialect.DOCUMENTED, market=True, rate=100.0)
     exchange.faults.add(DelayData(by=0.3))
     exchange.faults.add(Skew(by=skew))
+    unknown = exchange.faults.add(Freeze())
     async with monitoring(target(exchange.url, ["trade.*"], **PROBING)) as monitored:
+        await until(lambda: reading(monitored).error_seconds < 0.02)
+        exchange.faults.lift(unknown)
         await until(lambda: monitored.connection().data_frames >= 50)
         assert monitored.connection().channels[Channel.TRADE].lag.count == monitored.connection().data_frames
         scrape = await monitored.scrape()
