@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from alpmon import config, service
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.scenario import play
 from alpmon.web.server import listening_on

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from alpmon.cli import main
 from alpmon.config import parse
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange.faults import Close
 from alpmon.exchange.scenario import load
 from alpmon.service import Service

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpmon.config.default import default_config
+from alpmon.core.events import Dialect
 from alpmon.core.freshness import TopicFreshness
-from alpmon.core.protocol import Channel, Dialect, split_topic
+from alpmon.core.topics import Channel, split_topic
 from alpmon.exchange import Exchange, Settings, scenario
 from alpmon.exchange.dialects import rules_of
 from alpmon.exchange.feed import route

@@ -59,7 +59,7 @@ def websocket_url(value: str) -> str:
 @_checked
 def known_topics(value: tuple[str, ...]) -> tuple[str, ...]:
     """Topics that the exchange may have, each once."""
-    from alpmon.core.protocol import split_topic
+    from alpmon.core.topics import split_topic
 
     for topic in value:
         split_topic(topic)
@@ -110,7 +110,7 @@ def scenarios(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 def topics(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The wildcards of the public channels."""
-    from alpmon.core.protocol import PUBLIC_CHANNELS
+    from alpmon.core.topics import PUBLIC_CHANNELS
 
     found = (f"{channel}.*" for channel in PUBLIC_CHANNELS)
     return [CompletionItem(topic) for topic in found if topic.startswith(incomplete)]

@@ -65,7 +65,7 @@ def simulate(listen: str, dialect: str, scenario: str | None, seed: int) -> None
     played = None if scenario is None else _scenario(scenario)
     from alpmon import logs, simulation
     from alpmon.config import split_listen
-    from alpmon.core.protocol import Dialect
+    from alpmon.core.events import Dialect
     from alpmon.exchange import Settings
 
     logs.configure("info")

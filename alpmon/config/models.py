@@ -27,7 +27,9 @@ from alpmon.config.values import (
     refusal,
     split_listen,
 )
-from alpmon.core.protocol import PUBLIC_CHANNELS, Operation, request, split_topic
+from alpmon.core.events import Operation
+from alpmon.core.protocol import request
+from alpmon.core.topics import PUBLIC_CHANNELS, split_topic
 
 
 class LogLevel(StrEnum):

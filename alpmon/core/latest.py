@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from alpmon.core.events import Book, TickerRow, Tickers, Trade
 from alpmon.core.numeric import Event, NumericBook, NumericRow, NumericTickers, NumericTrade
-from alpmon.core.protocol import Book, Channel, TickerRow, Tickers, Trade, split_topic
 from alpmon.core.reference import Fact, quote, sides
+from alpmon.core.topics import Channel, split_topic
 
 MAX_REMEMBERED: Final = 1000
 """Pairs whose latest message is kept a connection; a peer that invents more is not worth the memory."""

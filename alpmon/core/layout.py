@@ -11,7 +11,8 @@ from hashlib import blake2b
 from itertools import count
 from typing import Final, TypeAlias
 
-from alpmon.core.protocol import Operation, request
+from alpmon.core.events import Operation
+from alpmon.core.protocol import request
 
 Group: TypeAlias = tuple[str, ...]
 

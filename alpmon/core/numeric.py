@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from alpmon.core import protocol
+from alpmon.core import events, protocol
 
 Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 """NaN fails both comparisons."""
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     # Reading texts as numbers goes for every field that could not be a text: these may, so that one can be refused.
     Stamp: TypeAlias = float | str
-    TradeId: TypeAlias = protocol.TradeId | str
+    TradeId: TypeAlias = events.TradeId | str
 
 
 class NumericTrade(msgspec.Struct, array_like=True, gc=False):
@@ -81,7 +81,7 @@ class NumericBook(msgspec.Struct, array_like=True, gc=False):
         return self.levels.symbol
 
 
-Event: TypeAlias = protocol.Event | NumericTrade | NumericBook | NumericTickers
+Event: TypeAlias = events.Event | NumericTrade | NumericBook | NumericTickers
 
 
 _trade = msgspec.json.Decoder(NumericTrade, strict=False).decode

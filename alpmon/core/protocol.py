@@ -1,25 +1,36 @@
 """The exchange's frames: wire bytes to typed events and back, in both dialects.
 
-``decode`` never raises: whatever a peer sends becomes an event, ``Unknown`` or ``Malformed`` at worst. Times are the
-server's stamps in seconds since the epoch; the observed dialect writes whole seconds, the documented one fractions.
-Shapes are those of the exchange's pages ws-overview, ws-market-data, ws-orderbook and ws-private-channels, and of
-frames captured on the wire.
+``decode`` never raises: whatever a peer sends becomes an event, ``Unknown`` or ``Malformed`` at worst.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
-Number: TypeAlias = str | float
-"""A decimal as the exchange writes it: text in every frame seen, a JSON number tolerated."""
-
-TradeId: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""64 bits: JSON would allow thousands of digits, which nothing that writes or stores an event can take."""
+from alpmon.core.events import (
+    Ack,
+    Book,
+    Diff,
+    Error,
+    ErrorReason,
+    Event,
+    Flaw,
+    Malformed,
+    Operation,
+    Ping,
+    Private,
+    Rates,
+    TickerRow,
+    Tickers,
+    Trade,
+    Unknown,
+    Welcome,
+)
+from alpmon.core.topics import Channel
 
 PING: Final = b"1"
 PONG: Final = b"2"
@@ -28,214 +39,7 @@ _NANOSECONDS_FROM: Final = 100_000_000
 """A welcome's interval from here on is nanoseconds: milliseconds would make it over a day, nanoseconds 0.1 s."""
 _MAX_ADVERTISED_SECONDS: Final = 86_400.0
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_SYMBOL = re.compile(r"[A-Z0-9]{1,20}_[A-Z0-9]{1,20}")
 _NAMED_TOPIC = re.compile(r"\b[Ii]nvalid topic:? (\S{1,128})$")
-
-
-class Channel(StrEnum):
-    """What a frame is about; the `channel` label."""
-
-    TICKER = "ticker"
-    TRADE = "trade"
-    RATES = "rates"
-    DIFF = "diff"
-    MARKET_DEPTH = "market_depth"
-    WALLET = "wallet"
-    ORDER = "order"
-    ACCOUNT_TRADE = "account_trade"
-
-
-PRIVATE_CHANNELS: Final = (Channel.WALLET, Channel.ORDER, Channel.ACCOUNT_TRADE)
-PUBLIC_CHANNELS: Final = tuple(c for c in Channel if c not in PRIVATE_CHANNELS)
-
-
-class Dialect(StrEnum):
-    """Which of the two descriptions of the exchange a session behaves like."""
-
-    DOCUMENTED = "documented"
-    OBSERVED = "observed"
-    UNKNOWN = "unknown"
-
-
-class FrameKind(StrEnum):
-    """Every frame received is exactly one of these; the `kind` label of `alpmon_frames_total`."""
-
-    WELCOME = "welcome"
-    ACK = "ack"
-    ERROR = "error"
-    PING = "ping"
-    DATA = "data"
-    UNKNOWN = "unknown"
-    MALFORMED = "malformed"
-
-
-class Flaw(StrEnum):
-    """Why a frame could not be read; the `reason` label of `alpmon_malformed_frames_total`."""
-
-    BINARY = "binary"
-    INVALID_UTF8 = "invalid_utf8"
-    INVALID_JSON = "invalid_json"
-    NOT_ARRAY = "not_array"
-    BAD_SHAPE = "bad_shape"
-
-
-class Operation(StrEnum):
-    """What a request frame asks for."""
-
-    SUBSCRIBE = "subscribe"
-    UNSUBSCRIBE = "unsubscribe"
-
-
-class ErrorReason(StrEnum):
-    """What an error frame complains of; the `reason` label of `alpmon_error_frames_total`."""
-
-    INVALID_TOPIC = "invalid_topic"
-    TOO_MANY_TOPICS = "too_many_topics"
-    UNAUTHORIZED = "unauthorized"
-    OTHER = "other"
-
-
-class Welcome(msgspec.Struct, frozen=True):
-    """The first frame of a session; intervals in seconds whatever unit the wire used."""
-
-    time: float
-    ping_interval_seconds: float
-    ping_timeout_seconds: float
-    client_id: str
-
-
-class Ping(msgspec.Struct, frozen=True):
-    """The documented dialect's text ping, ``1``; to be answered with ``2``."""
-
-
-class Ack(msgspec.Struct, frozen=True):
-    """A request was accepted; ``topics`` as the server lists them, any number, repeats included."""
-
-    operation: Operation
-    time: float
-    topics: tuple[str, ...]
-    whole_seconds: bool
-    """The stamp was written without a fraction, as the observed dialect does."""
-
-
-class Error(msgspec.Struct, frozen=True):
-    """A request was refused; nothing of its frame was added.
-
-    ``topic`` is the culprit where the message names it; ``operation`` is None in the documented dialect.
-    """
-
-    time: float
-    message: str
-    reason: ErrorReason
-    operation: str | None
-    topic: str | None
-
-
-class Trade(msgspec.Struct, array_like=True, gc=False):
-    """``["t", time, id, symbol, amount, price, side]``."""
-
-    tag: Literal["t"]
-    time: float
-    id: TradeId
-    symbol: str
-    amount: Number
-    price: Number
-    side: str
-
-
-class TickerRow(msgspec.Struct, array_like=True, gc=False):
-    """One pair's row of a ticker frame."""
-
-    symbol: str
-    close: Number
-    base_volume: Number
-    quote_volume: Number
-    change: Number
-    high: Number
-    low: Number
-    bid: Number
-    ask: Number
-
-
-class Tickers(msgspec.Struct, gc=False):
-    """``["tk", time, row, row, ...]``; at least one row."""
-
-    time: float
-    rows: list[TickerRow]
-
-
-class Levels(msgspec.Struct, gc=False):
-    """The sides of an order book, best level first, each level ``(price, amount)``."""
-
-    asks: list[tuple[Number, Number]] = msgspec.field(name="Asks")
-    bids: list[tuple[Number, Number]] = msgspec.field(name="Bids")
-    symbol: str = msgspec.field(name="Symbol")
-    total_asks: Number = msgspec.field(name="TotalAsks", default="0")
-    total_bids: Number = msgspec.field(name="TotalBids", default="0")
-
-
-class Book(msgspec.Struct, array_like=True, gc=False):
-    """``["p", time, {...}]``, a whole order book on topic ``market_depth.PAIR``."""
-
-    tag: str
-    time: float
-    levels: Levels
-
-    @property
-    def symbol(self) -> str:
-        """The pair, which this frame carries inside the book."""
-        return self.levels.symbol
-
-
-class Diff(msgspec.Struct, array_like=True, gc=False):
-    """``["d", time, symbol, [asks, bids]]``, changed levels on topic ``diff.PAIR``."""
-
-    tag: str
-    time: float
-    symbol: str
-    sides: tuple[list[tuple[Number, Number]], list[tuple[Number, Number]]]
-
-
-class Rate(msgspec.Struct, array_like=True, gc=False):
-    """One row of a rates frame."""
-
-    rate: Number
-    base: str
-    quote: str
-
-    @property
-    def symbol(self) -> str:
-        """The pair, which this frame writes in two parts."""
-        return f"{self.base}_{self.quote}"
-
-
-class Rates(msgspec.Struct, array_like=True, gc=False):
-    """``["r", time, [[rate, base, quote], ...]]``."""
-
-    tag: str
-    time: float
-    rows: list[Rate]
-
-
-class Private(msgspec.Struct, gc=False):
-    """An account event; its payload is nobody's business, so only the stamp is kept."""
-
-    channel: Channel
-    time: float
-
-
-class Unknown(msgspec.Struct, frozen=True):
-    """A well-formed array of a type that neither description mentions."""
-
-
-class Malformed(msgspec.Struct, frozen=True):
-    """A frame that cannot be read."""
-
-    flaw: Flaw
-
-
-Data: TypeAlias = Trade | Tickers | Book | Diff | Rates | Private
-Event: TypeAlias = Welcome | Ping | Ack | Error | Data | Unknown | Malformed
 
 _UNREADABLE: Final = {flaw: Malformed(flaw) for flaw in Flaw}
 _UNKNOWN: Final = Unknown()
@@ -430,24 +234,3 @@ def request(operation: Operation, topics: Iterable[str]) -> bytes:
 def auth(token: str) -> bytes:
     """The frame that opens the private channels: ``["auth","<JWT>"]``."""
     return msgspec.json.encode(["auth", token])
-
-
-def is_symbol(text: str) -> bool:
-    """Whether text from the wire is a plausible pair, safe to become a label value once it is capped."""
-    return _SYMBOL.fullmatch(text) is not None
-
-
-def split_topic(topic: str) -> tuple[Channel, str]:
-    """``"trade.BTC_USDT"`` to ``(Channel.TRADE, "BTC_USDT")``; the symbol of a wildcard is ``"*"``.
-
-    Raises:
-        ValueError: the topic names no public channel or no plausible symbol.
-    """
-    name, dot, symbol = topic.partition(".")
-    if not dot or name not in PUBLIC_CHANNELS:
-        raise ValueError(
-            f"{topic!r} names no public channel: it starts with {', '.join(PUBLIC_CHANNELS)}, a dot, and * or a pair"
-        )
-    if symbol != "*" and not is_symbol(symbol):
-        raise ValueError(f"{topic!r} names no pair: after the dot comes * or a pair like BTC_USDT")
-    return Channel(name), symbol

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from alpmon.core.protocol import Channel, Number, split_topic
+from alpmon.core.events import Number
+from alpmon.core.topics import Channel, split_topic
 
 IN_FLIGHT_SECONDS: Final = 2.0
 """News that REST has shown for less may still be on its way; when to look again."""

@@ -23,8 +23,9 @@ from itertools import pairwise
 from math import inf, isfinite
 from typing import Final, TypeAlias
 
+from alpmon.core.events import Book, Diff, Number, Rates, Tickers, Trade
 from alpmon.core.numeric import NumericBook, NumericTrade
-from alpmon.core.protocol import Book, Channel, Diff, Number, Rates, Tickers, Trade
+from alpmon.core.topics import Channel
 
 IDS_REMEMBERED: Final = 100
 

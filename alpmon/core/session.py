@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from alpmon.core.events import Ack, Dialect, Error, ErrorReason, Ping, Private, Welcome
 from alpmon.core.keepalive import NEVER, GiveUp, Keepalive, Lateness, SendPing
-from alpmon.core.protocol import Ack, Dialect, Error, ErrorReason, Ping, Private, Welcome
 from alpmon.core.subscriptions import Output as SubscriptionOutput
 from alpmon.core.subscriptions import Subscriptions
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from alpmon.core.events import Trade
 from alpmon.core.numeric import Event, NumericTrade
-from alpmon.core.protocol import Trade
 from alpmon.core.sightings import NEVER, SharedTopic, Standing, Timing
 
 _TRADES: Final = (Trade, NumericTrade)

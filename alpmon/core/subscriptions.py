@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from alpmon.core.events import Ack, Error, ErrorReason, Operation
 from alpmon.core.layout import frames
-from alpmon.core.protocol import Ack, Error, ErrorReason, Operation, request
+from alpmon.core.protocol import request
 
 
 class TopicStatus(StrEnum):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Final
 
-from alpmon.core.protocol import Channel, Rates, Tickers, split_topic
+from alpmon.core.events import Rates, Tickers
+from alpmon.core.topics import Channel, split_topic
 from alpmon.exchange.dialects import WILDCARD
 from alpmon.exchange.pairs import PAIRS
 from alpmon.exchange.quotes import Quotes

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from alpmon.core.protocol import Channel, Dialect, split_topic
+from alpmon.core.events import Dialect
+from alpmon.core.topics import Channel, split_topic
 
 WILDCARD: Final = "*"
 

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from alpmon.core.protocol import Book, Channel, Diff, Rates, Tickers, Trade
+from alpmon.core.events import Book, Diff, Rates, Tickers, Trade
+from alpmon.core.topics import Channel
 from alpmon.exchange.active import Faults
 from alpmon.exchange.dialects import Rules
 from alpmon.exchange.faults import (

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 
 _KEPT: Final = 10_000
 """Connections and attempts remembered: enough for any test, and a bound for a server left running."""

@@ -6,7 +6,7 @@ import math
 from random import Random
 from typing import Final
 
-from alpmon.core.protocol import Number, TickerRow
+from alpmon.core.events import Number, TickerRow
 from alpmon.exchange.pairs import Pair
 
 _VOLATILITY: Final = 0.0002

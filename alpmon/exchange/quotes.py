@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from alpmon.core.protocol import Book, Channel, Diff, Levels, Rate, Rates, TickerRow, Tickers, Trade
+from alpmon.core.events import Book, Diff, Levels, Rate, Rates, TickerRow, Tickers, Trade
+from alpmon.core.topics import Channel
 from alpmon.exchange.pairs import PAIRS
 from alpmon.exchange.prices import Price, total
 from alpmon.exchange.wire import AccountEvent

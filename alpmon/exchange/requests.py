@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from alpmon.core.protocol import Operation
+from alpmon.core.events import Operation
 from alpmon.exchange.dialects import PingStyle, Rules
 
 _PONG: Final = "2"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 from aiohttp import web
 
-from alpmon.core.protocol import Book, Levels, Number, TickerRow, Tickers, Trade
+from alpmon.core.events import Book, Levels, Number, TickerRow, Tickers, Trade
 from alpmon.exchange.faults import RefuseRest, Skew
 from alpmon.exchange.ledger import RestEntry
 from alpmon.exchange.pairs import SYMBOLS

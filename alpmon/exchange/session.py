@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
 
-from alpmon.core.protocol import Operation
+from alpmon.core.events import Operation
 from alpmon.exchange.active import Faults
 from alpmon.exchange.dialects import Rules
 from alpmon.exchange.faults import DelayAcks, DelayWelcome, DropAcks, NoWelcome, Payload, Skew

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 
 MEBIBYTE: Final = 1 << 20
 

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from alpmon.core.protocol import Book, Channel, Diff, Rates, Tickers, Trade
+from alpmon.core.events import Book, Diff, Rates, Tickers, Trade
+from alpmon.core.topics import Channel
 
 _TWO_BYTE_SIZE: Final = 126
 _EIGHT_BYTE_SIZE: Final = 1 << 16

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from alpmon.core.clock import Clock
-    from alpmon.core.protocol import Ack
+    from alpmon.core.events import Ack
     from alpmon.core.session import Output, Session
 
 _DOUBT_EVERY_SECONDS: Final = 5.0

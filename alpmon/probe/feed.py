@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core import sanity
 from alpmon.core.clock import SLOWED
+from alpmon.core.events import Book, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
-from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.sanity import Anomaly
+from alpmon.core.topics import Channel
 from alpmon.probe.routes import Routes
 from alpmon.telemetry.state import INTERARRIVAL_BUCKETS, LAG_BUCKETS, Exemplar
 

@@ -10,10 +10,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from alpmon.core import numeric, protocol
+from alpmon.core import events, numeric, protocol
 from alpmon.core import session as life
+from alpmon.core.events import Flaw, FrameKind
 from alpmon.core.keepalive import NEVER
-from alpmon.core.protocol import Flaw, FrameKind
+from alpmon.core.topics import Channel
 from alpmon.probe.acktimes import AckTimes
 from alpmon.probe.feed import Feed
 from alpmon.probe.outcomes import Outcomes
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
 _KIND_OF: Final[dict[type, FrameKind]] = {
-    protocol.Welcome: FrameKind.WELCOME,
-    protocol.Ack: FrameKind.ACK,
-    protocol.Error: FrameKind.ERROR,
-    protocol.Ping: FrameKind.PING,
-    protocol.Unknown: FrameKind.UNKNOWN,
-    protocol.Malformed: FrameKind.MALFORMED,
+    events.Welcome: FrameKind.WELCOME,
+    events.Ack: FrameKind.ACK,
+    events.Error: FrameKind.ERROR,
+    events.Ping: FrameKind.PING,
+    events.Unknown: FrameKind.UNKNOWN,
+    events.Malformed: FrameKind.MALFORMED,
 }
 """The `kind` of everything that is not data."""
 
@@ -103,7 +104,7 @@ class Intake:
             self._record.data_frames += 1
             if self._sibling is not None:
                 self._sibling.saw(event, payload, now)  # type: ignore[arg-type] # it is data
-            if type(event) is not protocol.Private:
+            if type(event) is not events.Private:
                 if now >= self._recorder.due:
                     self._recorder.keep(payload, now, wall)
                 return
@@ -224,7 +225,7 @@ class Intake:
     def _keep(self, event: numeric.Event, payload: bytes | bytearray | memoryview, wall: float) -> None:
         """Let the recorder have a frame that is not public data."""
         kind = _KIND_OF.get(type(event), FrameKind.DATA)
-        account = protocol.Channel.WALLET in self._record.topics
+        account = Channel.WALLET in self._record.topics
         self._recorder.keep_other(kind, payload, wall, account=account)
 
     def _heard(self, now: float, wall: float) -> None:
@@ -238,12 +239,12 @@ class Intake:
         elif not self._receives:
             self._record.data_frames += 1
             self._record.unrouted += 1  # Data outside a session belongs to no subscription.
-        if isinstance(event, protocol.Malformed):
+        if isinstance(event, events.Malformed):
             self._record.malformed[event.flaw] += 1
             self._outcomes.warn("malformed frame", event.flaw, now)
             self._recorder.trouble(Trouble.MALFORMED, event.flaw, "", self._record.client_id, wall)
         outputs = self.session.received(event, now)
-        if isinstance(event, protocol.Ack):
+        if isinstance(event, events.Ack):
             self._times.acknowledged(event, outputs, now)
         if outputs:
             self.carry_out(outputs, now, wall)

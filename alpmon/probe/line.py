@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import Backoff, deserves_reset
-from alpmon.core.protocol import PRIVATE_CHANNELS
 from alpmon.core.session import State
+from alpmon.core.topics import PRIVATE_CHANNELS
 from alpmon.probe.attempts import RELOAD
 
 if TYPE_CHECKING:

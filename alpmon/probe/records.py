@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from alpmon.core.protocol import PRIVATE_CHANNELS, Dialect
+from alpmon.core.events import Dialect
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestOp
+from alpmon.core.topics import PRIVATE_CHANNELS
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TopicRecord
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from alpmon.core.protocol import Channel, is_symbol
 from alpmon.core.sanity import Stream, TradeStream
+from alpmon.core.topics import Channel, is_symbol
 from alpmon.telemetry.state import OTHER_SYMBOL, SymbolRecord
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ import time
 from heapq import nlargest
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from alpmon.core.events import Book, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.freshness import Source, TopicState
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
-from alpmon.core.protocol import Book, Channel, Diff, Private, Rates, Tickers, Trade
 from alpmon.core.siblings import Siblings, identity
 from alpmon.core.sightings import NEVER, Timing
+from alpmon.core.topics import Channel
 from alpmon.telemetry.entries import Judged
 from alpmon.telemetry.state import LAG_BUCKETS, Histogram
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from alpmon.core import protocol
+from alpmon.core import events, protocol
+from alpmon.core.events import Flaw, Malformed, Private, Unknown
 from alpmon.core.freshness import Source, TopicFreshness
-from alpmon.core.protocol import Flaw, Malformed, Private, Unknown
 from alpmon.core.session import Output, Session, State
 from alpmon.masking import SECRETS
 from alpmon.probe.intake import Intake
@@ -128,14 +128,14 @@ class LineTape:
         self._tape.write(kind(now=now, wall=wall, line=self._line, **more), establishing=establishing)
 
 
-def _establishes(event: protocol.Event, *, settling: bool) -> bool:
+def _establishes(event: events.Event, *, settling: bool) -> bool:
     """Whether a frame has a part in what the session carries; the acknowledgement of a probe has none."""
-    if isinstance(event, protocol.Ack) and event.operation is protocol.Operation.UNSUBSCRIBE:
+    if isinstance(event, events.Ack) and event.operation is events.Operation.UNSUBSCRIBE:
         return True
-    return settling and isinstance(event, protocol.Welcome | protocol.Ack | protocol.Error)
+    return settling and isinstance(event, events.Welcome | events.Ack | events.Error)
 
 
-def _without_account(payload: bytes, event: protocol.Event, *, account: bool) -> bytes:
+def _without_account(payload: bytes, event: events.Event, *, account: bool) -> bytes:
     """The frame, or on an account's connection one that is read alike and tells nothing of the account."""
     if isinstance(event, Private):
         return msgspec.json.encode(msgspec.json.decode(payload)[:2])

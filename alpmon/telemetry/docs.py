@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from alpmon.core.events import Dialect, ErrorReason, Flaw, FrameKind
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import PUBLIC_CHANNELS, Channel, Dialect, ErrorReason, Flaw, FrameKind
 from alpmon.core.sanity import Anomaly
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
+from alpmon.core.topics import PUBLIC_CHANNELS, Channel
 from alpmon.telemetry.families import FAMILIES
 from alpmon.telemetry.readers import EXPECTED_ENDS
 from alpmon.telemetry.state import FailureReason, Phase, PingKind, WebRefusal

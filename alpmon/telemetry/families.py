@@ -12,8 +12,8 @@ from importlib.metadata import version
 from typing import Final
 
 from alpmon import __version__
+from alpmon.core.events import ErrorReason, Flaw, FrameKind
 from alpmon.core.freshness import TopicFreshness
-from alpmon.core.protocol import ErrorReason, Flaw, FrameKind
 from alpmon.core.subscriptions import RequestOp
 from alpmon.masking import mask_urls
 from alpmon.telemetry import readers

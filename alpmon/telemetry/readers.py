@@ -13,11 +13,12 @@ from itertools import product
 from typing import Final, NamedTuple, TypeAlias
 
 from alpmon.core.clock import Clock
+from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicFreshness, TopicState
-from alpmon.core.protocol import Channel, FrameKind
 from alpmon.core.sanity import POSSIBLE
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
+from alpmon.core.topics import Channel
 from alpmon.telemetry.state import (
     LATENCY_BUCKETS,
     ChannelRecord,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from alpmon.core.protocol import FrameKind
+from alpmon.core.events import FrameKind
 from alpmon.masking import SECRETS
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.clock import Clock
-from alpmon.core.protocol import Channel, Dialect
+from alpmon.core.events import Dialect
+from alpmon.core.topics import Channel
 from alpmon.telemetry.history import History
 from alpmon.telemetry.rates import RateMeter
 from alpmon.telemetry.recorder import Recorder

@@ -37,7 +37,8 @@ import trustme
 from websockets.asyncio.client import connect as websocket_connect
 
 from alpmon.config import Config
-from alpmon.core.protocol import Operation, request
+from alpmon.core.events import Operation
+from alpmon.core.protocol import request
 from alpmon.core.session import State
 from alpmon.probe.connection import ProbeConnection
 from alpmon.probe.connector import ConnectRequest, connect

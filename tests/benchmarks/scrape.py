@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from alpmon.core.freshness import Rule, TopicFreshness
-from alpmon.core.protocol import Channel
 from alpmon.core.session import State
+from alpmon.core.topics import Channel
 from alpmon.service import SWITCH_INTERVAL_SECONDS
 from alpmon.telemetry.metrics import register, render
 from alpmon.telemetry.state import ConnectionRecord, Monitor, SymbolRecord, TargetRecord, TopicRecord

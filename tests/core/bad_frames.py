@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import NamedTuple
 
-from alpmon.core.protocol import Flaw
+from alpmon.core.events import Flaw
 from alpmon.exchange.faults import Payload
 from alpmon.exchange.wire import Opcode, frame
 

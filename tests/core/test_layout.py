@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alpmon.core.events import Operation
 from alpmon.core.layout import frames, mine, owner, plan, rearrange
-from alpmon.core.protocol import Operation
 
 PAIRS = [f"P{n}_USDT" for n in range(12)]
 TOPICS = [f"{channel}.{symbol}" for channel in ("trade", "ticker", "diff") for symbol in ("*", *PAIRS)]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core import protocol
+from alpmon.core.events import Book, Malformed, Tickers
 from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade, decode
-from alpmon.core.protocol import Book, Malformed, Tickers
 
 BOOK = b'["p",1694178331,{"Asks":[["26100.11","0.302"]],"Bids":[["25768.09",2]],"Symbol":"BTC_USDT","TotalAsks":"1.5"}]'
 TICKERS = b'["tk",1694003337.5,["XRP_USDT","1","2","3","-0.25","5","6","7","8"]]'

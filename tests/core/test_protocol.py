@@ -12,10 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alpmon.core import protocol
-from alpmon.core.protocol import (
+from alpmon.core.events import (
     Ack,
     Book,
-    Channel,
     Diff,
     Error,
     ErrorReason,
@@ -33,11 +32,9 @@ from alpmon.core.protocol import (
     Trade,
     Unknown,
     Welcome,
-    decode,
-    encode,
-    malformed,
-    split_topic,
 )
+from alpmon.core.protocol import decode, encode, malformed
+from alpmon.core.topics import Channel
 from tests.core.bad_frames import BAD_FRAMES, BadFrame
 
 FRAMES = [json.loads(line) for line in Path(__file__).with_name("frames.jsonl").read_text().splitlines()]
@@ -390,30 +387,6 @@ class TestAnyInput:
         if fast != slow and frame != protocol.PING:
             assert slow in (malformed(Flaw.INVALID_UTF8), malformed(Flaw.INVALID_JSON))
             assert slowly(encode(fast)) == fast
-
-
-class TestTopics:
-    @pytest.mark.parametrize(
-        ("topic", "parts"),
-        [
-            ("trade.BTC_USDT", (Channel.TRADE, "BTC_USDT")),
-            ("ticker.*", (Channel.TICKER, "*")),
-            ("market_depth.EURQ_USDC", (Channel.MARKET_DEPTH, "EURQ_USDC")),
-        ],
-    )
-    def test_topic_is_a_channel_and_a_pair(self, topic: str, parts: tuple[Channel, str]) -> None:
-        """The wildcard's symbol is the star."""
-        assert split_topic(topic) == parts
-
-    @pytest.mark.parametrize(
-        "topic",
-        ["", "trade", "trade.", ".BTC_USDT", "trades.BTC_USDT", "wallet.*", "trade.btc_usdt", "trade.BTC", "trade.**",
-         "trade.BTC_USDT\n", "trade.BTC_USDT.X", "trade.ÄÖ_USDT", f"trade.{'A' * 21}_USDT"],
-    )  # fmt: skip
-    def test_what_is_no_topic_is_refused(self, topic: str) -> None:
-        """Private channels are not subscribed to, and only plausible pairs become labels."""
-        with pytest.raises(ValueError, match="names no"):
-            split_topic(topic)
 
 
 def _too_big(value: object) -> bool:

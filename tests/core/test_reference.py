@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alpmon.core.events import Trade
 from alpmon.core.latest import MAX_REMEMBERED, Latest
 from alpmon.core.numeric import decode
-from alpmon.core.protocol import Trade
 from alpmon.core.reference import (
     BOOK_LEVELS,
     IN_FLIGHT_SECONDS,

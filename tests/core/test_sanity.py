@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from alpmon.core.events import Book, Diff, Levels, Number, Rate, Rates, TickerRow, Tickers, Trade
 from alpmon.core.numeric import NumericBook, NumericLevels, NumericRow, NumericTrade, decode
-from alpmon.core.protocol import Book, Channel, Diff, Levels, Number, Rate, Rates, TickerRow, Tickers, Trade
 from alpmon.core.sanity import (
     IDS_REMEMBERED,
     POSSIBLE,
@@ -22,6 +22,7 @@ from alpmon.core.sanity import (
     numbers_of_rates,
     numbers_of_tickers,
 )
+from alpmon.core.topics import Channel
 
 NO_NUMBERS: list[Number] = ["nan", "NaN", "inf", "-Infinity", "", "ten", "1,5", "0x10", "1e400", "--1"]
 

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core import session as life
+from alpmon.core.events import Dialect, Ping, Private, Unknown, Welcome
 from alpmon.core.keepalive import NEVER, SendPing
-from alpmon.core.protocol import Channel, Dialect, Ping, Private, Unknown, Welcome, decode
+from alpmon.core.protocol import decode
 from alpmon.core.session import TABLE, IllegalMoveError, Move, Session, Settings, State, fire
 from alpmon.core.subscriptions import Acknowledged, Failed, Overflow, Rejected, Request
+from alpmon.core.topics import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

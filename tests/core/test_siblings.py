@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core.protocol import Book, Tickers, Trade, decode
+from alpmon.core.events import Book, Tickers, Trade
+from alpmon.core.protocol import decode
 from alpmon.core.siblings import Siblings, identity
 from alpmon.core.sightings import NEVER, Timing
 

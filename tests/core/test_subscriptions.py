@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core.protocol import Ack, Error, ErrorReason, Operation, decode
+from alpmon.core.events import Ack, Error, ErrorReason, Operation
+from alpmon.core.protocol import decode
 from alpmon.core.subscriptions import (
     Acknowledged,
     Failed,

@@ -8,7 +8,7 @@ import time
 import aiohttp
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange import WelcomeUnit
 from alpmon.exchange.pairs import PAIRS, SYMBOLS
 from alpmon.exchange.quotes import Quotes

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange import faults
 from alpmon.exchange.faults import (
     GARBAGE,

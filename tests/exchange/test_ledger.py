@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange.burst import apportion
 from alpmon.exchange.pairs import SYMBOLS
 from tests.waiting import eventually

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpmon.core import protocol
-from alpmon.core.protocol import Book, Diff, Rates, Tickers, Trade
+from alpmon.core.events import Book, Diff, Private, Rates, Tickers, Trade
+from alpmon.core.protocol import decode
+from alpmon.core.topics import is_symbol
 from alpmon.exchange.market import Market
 from alpmon.exchange.pairs import PAIRS, SYMBOLS
 from alpmon.exchange.quotes import LEVELS, Quotes
@@ -64,9 +65,9 @@ def test_a_minute_of_any_market_holds_together(seed) -> None:
 def test_frames_decode_to_what_was_said(seed) -> None:
     """Each event, encoded as the server does, is read by the codec as the same event."""
     for _, event in story(seed, 10):
-        decoded = protocol.decode(encode(event, event.time))
+        decoded = decode(encode(event, event.time))
         if isinstance(event, AccountEvent):
-            assert decoded == protocol.Private(event.channel, event.time)
+            assert decoded == Private(event.channel, event.time)
         else:
             assert decoded == event
 
@@ -129,7 +130,7 @@ def test_trade_gaps_have_a_heavy_tail() -> None:
 def test_the_pairs_are_the_surveys() -> None:
     """22 of them, each once, in upper case."""
     assert len(PAIRS) == len(SYMBOLS) == 22
-    assert all(protocol.is_symbol(symbol) for symbol in SYMBOLS)
+    assert all(is_symbol(symbol) for symbol in SYMBOLS)
 
 
 def _symbols(event) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange.faults import Freeze, Pause, RefuseRest
 from tests.waiting import eventually
 

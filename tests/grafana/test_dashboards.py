@@ -14,8 +14,8 @@ import yaml
 from grafana_foundation_sdk.models import units
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import Channel
 from alpmon.core.session import State
+from alpmon.core.topics import Channel
 from alpmon.telemetry.families import FAMILIES
 from alpmon.telemetry.family import Kind
 from grafana.source.__main__ import DASHBOARDS as SOURCE

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from websockets.frames import Opcode
 
 from alpmon.cli import main
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange.faults import (
     Close,
     DelayAcks,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import Channel, Dialect
+from alpmon.core.events import Dialect
+from alpmon.core.topics import Channel
 from alpmon.exchange.faults import DelayAcks, DelayData, DropAcks, Freeze, Payload, Skew
 from tests.integration.harness import TARGET, Monitored, monitoring, target, until
 

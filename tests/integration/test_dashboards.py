@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.exchange.faults import Abort, CrossBook, DropAcks, Garbage, Mute, RefuseRest, RefuseUpgrades, Thin
 from tests.grafana.reading import DASHBOARDS, GRAFANA, Target, substituted, targets
 from tests.integration.harness import TARGET, Monitored, target, teach_rate

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alpmon.core.cadence import Cadence
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.core.rates import SLOT_SECONDS, Rate
 from alpmon.exchange.faults import Freeze, Mute, Thin
 from alpmon.telemetry.statefile import Learnt, save

@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from alpmon.config import parse
 from alpmon.core.backoff import Backoff
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.core.session import Session
 from alpmon.exchange.faults import Abort, DropAcks, HalfOpen, NoWelcome, Payload, RefuseUpgrades
 from alpmon.service import Service

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from tests.tools import missing
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from alpmon.config import parse_duration
 from alpmon.core.cadence import Cadence
-from alpmon.core.protocol import Book, Dialect, Levels
+from alpmon.core.events import Book, Dialect, Levels
 from alpmon.exchange.faults import Mute, Pause, RefuseRest
 from alpmon.telemetry.statefile import Learnt, save
 from tests.grafana.shipped import alerts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import Dialect
+from alpmon.core.events import Dialect
 from alpmon.core.sanity import POSSIBLE
 from alpmon.exchange.faults import Close, CrossBook, Duplicate, Freeze, Payload, Reorder
 from tests.integration.harness import Monitored, Scrape, monitoring, target, until

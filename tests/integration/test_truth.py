@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpmon.core.protocol import PRIVATE_CHANNELS, Channel, Dialect
+from alpmon.core.events import Dialect
+from alpmon.core.topics import PRIVATE_CHANNELS, Channel
 from alpmon.exchange.faults import Abort, Close, DelayAcks, Freeze, Payload
 from tests.integration.harness import TARGET, Monitored, Scrape, monitoring, target, until
 

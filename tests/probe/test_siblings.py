@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from alpmon.core.events import Trade
 from alpmon.core.freshness import Mode, Rule, TopicFreshness, TopicState
-from alpmon.core.protocol import Trade
 from alpmon.core.session import State
 from alpmon.probe.siblings import Group, Sibling
 from alpmon.telemetry.state import ConnectionRecord, TopicRecord

@@ -9,8 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
+from alpmon.core.events import Dialect
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.protocol import Dialect
 from alpmon.core.reference import Watch, question
 from alpmon.core.session import State
 from alpmon.core.sightings import Standing

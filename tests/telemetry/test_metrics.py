@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import DuplicateTimeseries
 
+from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import Channel, FrameKind
 from alpmon.core.session import State
 from alpmon.core.subscriptions import RequestOp
+from alpmon.core.topics import Channel
 from alpmon.telemetry.metrics import register, render
 from alpmon.telemetry.state import (
     LATENCY_BUCKETS,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alpmon.core.events import Flaw, FrameKind
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.protocol import Flaw, FrameKind
 from alpmon.core.session import State
 from alpmon.masking import Masker
 from alpmon.telemetry.recorder import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicState
-from alpmon.core.protocol import FrameKind
 from alpmon.telemetry.state import SessionEnd, TopicRecord
 from alpmon.telemetry.status import ConnectionStatus, TopicStatus, status
 from tests.telemetry.records import STARTED_WALL, bring_up, connection, fresh_monitor

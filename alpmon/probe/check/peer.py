@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from alpmon.core import protocol
+from alpmon.core import events, protocol
 from alpmon.core.keepalive import NEVER
-from alpmon.core.protocol import Channel
 from alpmon.core.session import AnswerPing, Output, Refused, Session, Settings, State
 from alpmon.core.subscriptions import Overflow, Rejected, Request
+from alpmon.core.topics import Channel
 from alpmon.probe.check.request import ACK_SECONDS, WELCOME_SECONDS
 from alpmon.probe.closing import printable
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _PING_PAYLOAD: Final = b"alpmon check"
 _CHANNELS: Final[dict[type, Channel]] = {
-    protocol.Trade: Channel.TRADE,
-    protocol.Book: Channel.MARKET_DEPTH,
-    protocol.Diff: Channel.DIFF,
-    protocol.Tickers: Channel.TICKER,
-    protocol.Rates: Channel.RATES,
+    events.Trade: Channel.TRADE,
+    events.Book: Channel.MARKET_DEPTH,
+    events.Diff: Channel.DIFF,
+    events.Tickers: Channel.TICKER,
+    events.Rates: Channel.RATES,
 }
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from alpmon.core.events import Dialect
 from alpmon.core.keepalive import NEVER
-from alpmon.core.protocol import Dialect
 from alpmon.masking import mask_urls
 from alpmon.probe.check.peer import Peer
 from alpmon.probe.check.report import Report, Step, StepReport, Verdict
