@@ -1,19 +1,31 @@
 """One connection's life, told as events in and outputs out.
 
-The states and the moves between them are `TABLE`; `fire` is the only way to move. `Session` adds what happens inside
-one session: the welcome and its deadline, subscribing, the token, the pings. It opens no socket and asks no clock: the
-driver reports what happened and does what the returned outputs say, in their order.
+What state it is in, `core/states` tells. `Session` adds what happens inside one session: the welcome and its deadline,
+subscribing, the token, the pings. It opens no socket and asks no clock: the driver reports what happened and does what
+the returned outputs say, in their order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from alpmon.core.events import Ack, Dialect, Error, ErrorReason, Ping, Private, Welcome
-from alpmon.core.keepalive import NEVER, GiveUp, Keepalive, Lateness, SendPing
-from alpmon.core.subscriptions import Output as SubscriptionOutput
+from alpmon.core.keepalive import NEVER, GiveUp, Keepalive
+from alpmon.core.outputs import (
+    AnswerPing,
+    Authenticated,
+    DialectSeen,
+    Drop,
+    DropCause,
+    Moved,
+    Output,
+    Refused,
+    RoundTrip,
+    SendAuth,
+    Welcomed,
+)
+from alpmon.core.states import Move, State, fire
 from alpmon.core.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -21,66 +33,8 @@ if TYPE_CHECKING:
 
     from alpmon.core.numeric import Event
 
-
 _AIMED_FROM_SECONDS: Final = 2.0
 """Probes closer together than this keep to their interval: half a second would be too much of it."""
-
-
-class State(StrEnum):
-    """Where a connection stands; the states of `alpmon_connection_state`."""
-
-    CONNECTING = "connecting"
-    WELCOMING = "welcoming"
-    SUBSCRIBING = "subscribing"
-    LIVE = "live"
-    BACKOFF = "backoff"
-    STOPPED = "stopped"
-
-
-class Move(StrEnum):
-    """What takes a connection from one state to another."""
-
-    OPEN = "open"
-    WELCOME = "welcome"
-    SETTLE = "settle"
-    ASK = "ask"
-    END = "end"
-    RETRY = "retry"
-    STOP = "stop"
-
-
-TABLE: Final[dict[tuple[State, Move], State]] = {
-    (State.CONNECTING, Move.OPEN): State.WELCOMING,
-    (State.CONNECTING, Move.END): State.BACKOFF,
-    (State.CONNECTING, Move.STOP): State.STOPPED,
-    (State.WELCOMING, Move.WELCOME): State.SUBSCRIBING,
-    (State.WELCOMING, Move.END): State.BACKOFF,
-    (State.WELCOMING, Move.STOP): State.STOPPED,
-    (State.SUBSCRIBING, Move.SETTLE): State.LIVE,
-    (State.SUBSCRIBING, Move.END): State.BACKOFF,
-    (State.SUBSCRIBING, Move.STOP): State.STOPPED,
-    (State.LIVE, Move.ASK): State.SUBSCRIBING,
-    (State.LIVE, Move.END): State.BACKOFF,
-    (State.LIVE, Move.STOP): State.STOPPED,
-    (State.BACKOFF, Move.RETRY): State.CONNECTING,
-    (State.BACKOFF, Move.STOP): State.STOPPED,
-}
-
-
-class IllegalMoveError(Exception):
-    """A move that the table does not hold: a bug of the driver's, never of the peer's."""
-
-
-def fire(state: State, move: Move) -> State:
-    """The state after a move.
-
-    Raises:
-        IllegalMoveError: the table has no such move from here.
-    """
-    try:
-        return TABLE[state, move]
-    except KeyError:
-        raise IllegalMoveError(f"no move {move} from {state}") from None
 
 
 @dataclass(slots=True, frozen=True)
@@ -95,94 +49,10 @@ class Settings:
     max_frame_bytes: int
 
 
-@dataclass(slots=True, frozen=True)
-class Moved:
-    """The connection is in another state."""
-
-    before: State
-    after: State
-
-
-@dataclass(slots=True, frozen=True)
-class Welcomed:
-    """The session began."""
-
-    welcome: Welcome
-
-
-@dataclass(slots=True, frozen=True)
-class AnswerPing:
-    """Send the text pong, now; nothing else may ever send one."""
-
-
-@dataclass(slots=True, frozen=True)
-class SendAuth:
-    """Send the auth frame with the token, which the core never sees."""
-
-
-@dataclass(slots=True, frozen=True)
-class Authenticated:
-    """The token was answered: refused, or taken (no error in time, or a private frame)."""
-
-    accepted: bool
-
-
-@dataclass(slots=True, frozen=True)
-class Refused:
-    """An error frame came; `reason` is what it turned out to complain of."""
-
-    error: Error
-    reason: ErrorReason
-
-
-@dataclass(slots=True, frozen=True)
-class RoundTrip:
-    """Our own ping was answered after so many seconds."""
-
-    seconds: float
-
-
-@dataclass(slots=True, frozen=True)
-class DialectSeen:
-    """The peer behaves like this dialect."""
-
-    dialect: Dialect
-
-
-class DropCause(StrEnum):
-    """Why we end a connection ourselves."""
-
-    WELCOME_TIMEOUT = "welcome_timeout"
-    SILENCE = Lateness.SILENCE
-    PING_TIMEOUT = Lateness.PING_TIMEOUT
-
-
-@dataclass(slots=True, frozen=True)
-class Drop:
-    """Drop the connection: its peer is late."""
-
-    cause: DropCause
-
-
-Output: TypeAlias = (
-    Moved
-    | Welcomed
-    | AnswerPing
-    | SendAuth
-    | SendPing
-    | Authenticated
-    | Refused
-    | RoundTrip
-    | DialectSeen
-    | Drop
-    | SubscriptionOutput
-)
-
-
 class Session:
     """One connection, over all its sessions. Times are monotonic seconds.
 
-    The driver calls `begin`, `opened`, then `received`, `pinged`, `ponged` and `tick` as things happen, and `ended`
+    The driver calls `opened`, then `received`, `pinged`, `ponged` and `tick` as things happen, and `ended`
     when the socket is gone; after that it may `retry`. `delivered` is set by the driver at the first data frame.
     """
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from alpmon.core.clock import Clock
     from alpmon.core.events import Ack
-    from alpmon.core.session import Output, Session
+    from alpmon.core.outputs import Output
+    from alpmon.core.session import Session
 
 _DOUBT_EVERY_SECONDS: Final = 5.0
 _OVERDUE_SECONDS: Final = 60.0

@@ -13,7 +13,7 @@ import structlog
 from alpmon.background import in_background
 from alpmon.core.freshness import TopicFreshness
 from alpmon.core.placement import Placement
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.probe.auth import token_source
 from alpmon.probe.line import Line

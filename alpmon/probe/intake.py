@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core import events, numeric, protocol
-from alpmon.core import session as life
 from alpmon.core.events import Flaw, FrameKind
 from alpmon.core.keepalive import NEVER
+from alpmon.core.outputs import Output
 from alpmon.core.topics import Channel
 from alpmon.probe.acktimes import AckTimes
 from alpmon.probe.feed import Feed
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from alpmon.core.session import DropCause, Session
+    from alpmon.core.outputs import DropCause
+    from alpmon.core.session import Session
     from alpmon.probe.connection import ProbeConnection
     from alpmon.probe.siblings import Sibling
     from alpmon.telemetry.state import ConnectionRecord, TargetRecord
@@ -152,7 +153,7 @@ class Intake:
         """Why we dropped the last connection; None where we did not."""
         return self._outcomes.drop_cause
 
-    def carry_out(self, outputs: Sequence[life.Output], now: float, wall: float) -> None:
+    def carry_out(self, outputs: Sequence[Output], now: float, wall: float) -> None:
         """Do what the session says, in its order, then wait for its next deadline."""
         self._outcomes.carry_out(outputs, now, wall)
         self._receives = self.is_open and self.session.up

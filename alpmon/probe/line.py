@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import Backoff, deserves_reset
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.topics import PRIVATE_CHANNELS
 from alpmon.probe.attempts import RELOAD
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alpmon.core import protocol
-from alpmon.core import session as life
 from alpmon.core import subscriptions as subs
 from alpmon.core.keepalive import SendPing
-from alpmon.core.session import State
+from alpmon.core.outputs import (
+    AnswerPing,
+    Authenticated,
+    DialectSeen,
+    Drop,
+    DropCause,
+    Moved,
+    Output,
+    Refused,
+    RoundTrip,
+    SendAuth,
+    Welcomed,
+)
+from alpmon.core.states import State
 from alpmon.logs import Bounded
 from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import Phase, PingKind
@@ -18,7 +30,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from alpmon.core.session import DropCause, Session
+    from alpmon.core.session import Session
     from alpmon.probe.acktimes import AckTimes
     from alpmon.probe.connection import ProbeConnection
     from alpmon.probe.feed import Feed
@@ -75,15 +87,15 @@ class Outcomes:
         self._warnings = Bounded(_WARN_EVERY_SECONDS)
         self._last_ping: dict[PingKind, float] = {}
         self._doers: dict[type, Callable[[Any, float, float], None]] = {
-            life.Moved: self._moved,
-            life.Welcomed: self._welcomed,
-            life.AnswerPing: self._answer_ping,
-            life.SendAuth: self._send_auth,
-            life.Authenticated: self._authenticated,
-            life.Refused: self._refused,
-            life.RoundTrip: self._round_trip,
-            life.DialectSeen: self._dialect_seen,
-            life.Drop: self._drop,
+            Moved: self._moved,
+            Welcomed: self._welcomed,
+            AnswerPing: self._answer_ping,
+            SendAuth: self._send_auth,
+            Authenticated: self._authenticated,
+            Refused: self._refused,
+            RoundTrip: self._round_trip,
+            DialectSeen: self._dialect_seen,
+            Drop: self._drop,
             SendPing: self._send_ping,
             subs.Request: self._request,
             subs.Acknowledged: self._acknowledged,
@@ -99,7 +111,7 @@ class Outcomes:
         self._opened_at = now
         self._last_ping.clear()
 
-    def carry_out(self, outputs: Sequence[life.Output], now: float, wall: float) -> None:
+    def carry_out(self, outputs: Sequence[Output], now: float, wall: float) -> None:
         """Do what the session says, in its order."""
         for output in outputs:
             self._doers[type(output)](output, now, wall)
@@ -129,13 +141,13 @@ class Outcomes:
 
     # One method an output: `(output, monotonic, wall)`
 
-    def _moved(self, moved: life.Moved, now: float, wall: float) -> None:
+    def _moved(self, moved: Moved, now: float, wall: float) -> None:
         del now
         self._record.state = moved.after
         self._record.state_since_wall = wall
         self._log.info("state", before=moved.before, after=moved.after, **self._context(moved))
 
-    def _context(self, moved: life.Moved) -> dict[str, str]:
+    def _context(self, moved: Moved) -> dict[str, str]:
         """Which session, and if it has just ended, how."""
         record = self._record
         told = {"client_id": record.client_id} if record.client_id else {}
@@ -144,7 +156,7 @@ class Outcomes:
             told |= {"initiator": end.initiator, "code": end.code, "reason": end.reason}
         return told
 
-    def _welcomed(self, welcomed: life.Welcomed, now: float, wall: float) -> None:
+    def _welcomed(self, welcomed: Welcomed, now: float, wall: float) -> None:
         record, welcome = self._record, welcomed.welcome
         record.client_id = welcome.client_id
         record.established_wall = wall
@@ -161,7 +173,7 @@ class Outcomes:
             ping_timeout_seconds=welcome.ping_timeout_seconds,
         )
 
-    def _answer_ping(self, _: life.AnswerPing, now: float, wall: float) -> None:
+    def _answer_ping(self, _: AnswerPing, now: float, wall: float) -> None:
         answered = self._open().send_text_now(protocol.PONG)
         self.note_ping(PingKind.TEXT, now, wall, answered)
 
@@ -169,38 +181,38 @@ class Outcomes:
         del now, wall
         self._open().send_ping_now(ping.payload)
 
-    def _send_auth(self, _: life.SendAuth, now: float, wall: float) -> None:
+    def _send_auth(self, _: SendAuth, now: float, wall: float) -> None:
         del now, wall
         self._open().send_text_now(protocol.auth(self._token()))
 
-    def _authenticated(self, answer: life.Authenticated, now: float, wall: float) -> None:
+    def _authenticated(self, answer: Authenticated, now: float, wall: float) -> None:
         del now, wall
         if answer.accepted:
             self._log.info("authenticated")
         else:
             self._log.error("token refused", hint="the private channels stay closed in this session")
 
-    def _refused(self, refused: life.Refused, now: float, wall: float) -> None:
+    def _refused(self, refused: Refused, now: float, wall: float) -> None:
         self._record.error_frames[refused.reason] += 1
         self._recorder.trouble(Trouble.ERROR, refused.reason, "", self._record.client_id, wall)
         self.warn("error frame", refused.reason, now, message=refused.error.message[:200])
 
-    def _round_trip(self, trip: life.RoundTrip, now: float, wall: float) -> None:
+    def _round_trip(self, trip: RoundTrip, now: float, wall: float) -> None:
         del now
         self._record.rtt.observe_for(trip.seconds, self._record.client_id, wall)
 
-    def _dialect_seen(self, seen: life.DialectSeen, now: float, wall: float) -> None:
+    def _dialect_seen(self, seen: DialectSeen, now: float, wall: float) -> None:
         del now, wall
         self._record.dialect = seen.dialect
         self._log.info("dialect", dialect=seen.dialect)
 
-    def _drop(self, drop: life.Drop, now: float, wall: float) -> None:
+    def _drop(self, drop: Drop, now: float, wall: float) -> None:
         del now, wall
         if self.drop_cause is not None:
             return
         self.drop_cause = drop.cause
         connection = self._open()
-        if drop.cause is life.DropCause.SILENCE:
+        if drop.cause is DropCause.SILENCE:
             connection.abort()  # Nobody is there to shake hands with.
         else:
             connection.close_now(_INTERNAL_ERROR, drop.cause.replace("_", " "))

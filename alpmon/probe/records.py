@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alpmon.core.events import Dialect
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.core.topics import PRIVATE_CHANNELS
 from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TopicRecord

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from alpmon.background import in_background
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.attempts import RELOAD
 from alpmon.probe.fleet import Fleet
 from alpmon.probe.siblings import judge_all

@@ -14,7 +14,9 @@ import msgspec
 from alpmon.core import events, protocol
 from alpmon.core.events import Flaw, Malformed, Private, Unknown
 from alpmon.core.freshness import Source, TopicFreshness
-from alpmon.core.session import Output, Session, State
+from alpmon.core.outputs import Output
+from alpmon.core.session import Session
+from alpmon.core.states import State
 from alpmon.masking import SECRETS
 from alpmon.probe.intake import Intake
 from alpmon.telemetry import entries

@@ -8,7 +8,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from alpmon.core.session import DropCause, Session, State
+from alpmon.core.outputs import DropCause
+from alpmon.core.session import Session
+from alpmon.core.states import State
 from alpmon.logs import Bounded
 from alpmon.masking import SECRETS
 from alpmon.probe.attempts import SHUTDOWN, Attempts, Failure, dropped

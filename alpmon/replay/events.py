@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from alpmon.core.freshness import Source
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.records import clear_session
 from alpmon.telemetry import entries
 from alpmon.telemetry.rates import read_rates

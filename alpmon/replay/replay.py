@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from alpmon.core.session import IllegalMoveError
+from alpmon.core.states import IllegalMoveError
 from alpmon.replay import ReplayError
 from alpmon.replay.clocks import ClockError, Clocks, moment_of
 from alpmon.replay.events import Events

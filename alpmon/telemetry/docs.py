@@ -7,7 +7,7 @@ import sys
 from alpmon.core.events import Dialect, ErrorReason, Flaw, FrameKind
 from alpmon.core.freshness import TopicState
 from alpmon.core.sanity import Anomaly
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.core.topics import PUBLIC_CHANNELS, Channel
 from alpmon.telemetry.families import FAMILIES

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from alpmon.core.freshness import TROUBLE
-from alpmon.core.session import State
+from alpmon.core.states import State
 
 if TYPE_CHECKING:
     from alpmon.telemetry.state import ConnectionRecord, Histogram, Monitor, TopicRecord

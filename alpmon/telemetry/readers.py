@@ -16,7 +16,7 @@ from alpmon.core.clock import Clock
 from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.sanity import POSSIBLE
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.core.topics import Channel
 from alpmon.telemetry.state import (

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from alpmon.core.freshness import TopicFreshness
     from alpmon.core.latest import Latest
     from alpmon.core.reference import Watch
-    from alpmon.core.session import State
     from alpmon.core.sightings import Standing
+    from alpmon.core.states import State
     from alpmon.telemetry.tape import Tape
 
 OTHER_SYMBOL: Final = "other"

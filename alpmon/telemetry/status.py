@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from alpmon import __version__
 from alpmon.core.freshness import TROUBLE, TopicFreshness, TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.masking import mask_urls
 from alpmon.telemetry.looplag import TICK_SECONDS
 from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TargetRecord, TopicRecord

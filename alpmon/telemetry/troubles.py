@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 
 if TYPE_CHECKING:
     from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 
 BLUE: Final = "#0072B2"
 SKY: Final = "#56B4E9"

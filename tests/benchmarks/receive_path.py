@@ -39,7 +39,7 @@ from websockets.asyncio.client import connect as websocket_connect
 from alpmon.config import Config
 from alpmon.core.events import Operation
 from alpmon.core.protocol import request
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.connection import ProbeConnection
 from alpmon.probe.connector import ConnectRequest, connect
 from alpmon.service import SWITCH_INTERVAL_SECONDS, Service

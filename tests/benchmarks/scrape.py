@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from alpmon.core.freshness import Rule, TopicFreshness
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.topics import Channel
 from alpmon.service import SWITCH_INTERVAL_SECONDS
 from alpmon.telemetry.metrics import register, render

@@ -9,11 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpmon.core import session as life
 from alpmon.core.events import Dialect, Ping, Private, Unknown, Welcome
 from alpmon.core.keepalive import NEVER, SendPing
+from alpmon.core.outputs import (
+    AnswerPing,
+    Authenticated,
+    DialectSeen,
+    Drop,
+    Moved,
+    Output,
+    Refused,
+    RoundTrip,
+    SendAuth,
+    Welcomed,
+)
 from alpmon.core.protocol import decode
-from alpmon.core.session import TABLE, IllegalMoveError, Move, Session, Settings, State, fire
+from alpmon.core.session import Session, Settings
+from alpmon.core.states import State
 from alpmon.core.subscriptions import Acknowledged, Failed, Overflow, Rejected, Request
 from alpmon.core.topics import Channel
 
@@ -26,10 +38,10 @@ SETTINGS = Settings(
 WELCOME = '["welcome",1790139140,20000,30000,"c1"]'
 
 
-def line(output: life.Output) -> str:
+def line(output: Output) -> str:
     """One output as a line."""
     match output:
-        case life.Moved(before, after):
+        case Moved(before, after):
             return f"{before} -> {after}"
         case Request(op, frame, _):
             return f"{op}: {frame.decode()}"
@@ -41,19 +53,19 @@ def line(output: life.Output) -> str:
             return f"rejected, {reason}: {' '.join(topics)}"
         case Overflow(topics, limit):
             return f"limit {limit}, over it: {' '.join(topics)}"
-        case life.Welcomed(welcome):
+        case Welcomed(welcome):
             return f"welcomed as {welcome.client_id}"
-        case life.DialectSeen(dialect):
+        case DialectSeen(dialect):
             return f"speaks {dialect}"
-        case life.Refused(_, reason):
+        case Refused(_, reason):
             return f"refused: {reason}"
-        case life.RoundTrip(seconds):
+        case RoundTrip(seconds):
             return f"round trip {seconds:g} s"
-        case life.Drop(cause):
+        case Drop(cause):
             return f"drop: {cause}"
-        case life.Authenticated(accepted):
+        case Authenticated(accepted):
             return f"token {'accepted' if accepted else 'refused'}"
-        case life.AnswerPing() | life.SendAuth() | SendPing():
+        case AnswerPing() | SendAuth() | SendPing():
             return type(output).__name__
     raise AssertionError(output)
 
@@ -405,16 +417,6 @@ def test_topics_added_and_removed_on_a_live_session() -> None:
     assert told.session.topics == ("ticker.*",)
 
 
-@given(st.sampled_from(list(State)), st.sampled_from(list(Move)))
-def test_what_the_table_does_not_hold_is_refused(state: State, move: Move) -> None:
-    """And what it holds leads where it says."""
-    if (state, move) in TABLE:
-        assert fire(state, move) is TABLE[state, move]
-    else:
-        with pytest.raises(IllegalMoveError):
-            fire(state, move)
-
-
 @given(
     st.lists(
         st.one_of(
@@ -439,6 +441,6 @@ def test_no_story_that_a_peer_can_tell_breaks_the_session(story: list[str]) -> N
             session.opened(now)
             continue
         outputs = session.tick(now) if what == "tick" else session.received(decode(what.encode()), now)
-        pongs = sum(isinstance(output, life.AnswerPing) for output in outputs)
+        pongs = sum(isinstance(output, AnswerPing) for output in outputs)
         assert pongs == (decode(what.encode()) == Ping() if what != "tick" else 0)
     assert session.state in (State.WELCOMING, State.SUBSCRIBING, State.LIVE)

@@ -14,7 +14,7 @@ import yaml
 from grafana_foundation_sdk.models import units
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.topics import Channel
 from alpmon.telemetry.families import FAMILIES
 from alpmon.telemetry.family import Kind

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from grafana.source.colours import CONNECTION_STATES, TOPIC_STATES
 
 if TYPE_CHECKING:

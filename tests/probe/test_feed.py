@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.numeric import decode
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.topics import Channel
 from alpmon.probe.feed import Feed
 from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord

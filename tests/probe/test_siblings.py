@@ -6,7 +6,7 @@ import pytest
 
 from alpmon.core.events import Trade
 from alpmon.core.freshness import Mode, Rule, TopicFreshness, TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.siblings import Group, Sibling
 from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 

@@ -18,7 +18,8 @@ from websockets.utils import accept_key
 
 from alpmon.core.backoff import Backoff
 from alpmon.core.freshness import TopicFreshness, TopicState
-from alpmon.core.session import Settings, State
+from alpmon.core.session import Settings
+from alpmon.core.states import State
 from alpmon.probe.attempts import RELOAD
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.worker import Worker

@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.telemetry.history import SAMPLES, STEP_SECONDS, ConnectionHistory, History, encode
 from alpmon.telemetry.state import Histogram
 from tests.telemetry.records import RULE, STARTED_WALL, bring_up, connection, fresh_monitor

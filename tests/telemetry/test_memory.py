@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.telemetry.memory import Memory
 from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
 from tests.waiting import eventually

@@ -16,7 +16,7 @@ from prometheus_client.registry import DuplicateTimeseries
 
 from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.core.topics import Channel
 from alpmon.telemetry.metrics import register, render

@@ -9,7 +9,7 @@ import pytest
 
 from alpmon.core.freshness import Rule, TopicFreshness
 from alpmon.core.rates import SLOT_SECONDS
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.telemetry.rates import read_rates, watch_rates
 from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
 from tests.waiting import eventually

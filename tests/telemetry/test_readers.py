@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.probe.records import clear_session
 from alpmon.telemetry.readers import Seen, session
 from alpmon.telemetry.state import ConnectionRecord, TargetRecord

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alpmon.core.events import Flaw, FrameKind
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.masking import Masker
 from alpmon.telemetry.recorder import (
     FRAMES,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alpmon.core.freshness import TopicState
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.telemetry.state import FailureReason
 from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
 from alpmon.telemetry.troubles import (

@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from alpmon.core.events import Dialect
-from alpmon.core.session import State
+from alpmon.core.states import State
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import DropAcks, Mute, RefuseUpgrades
 from alpmon.telemetry.history import STEP_SECONDS

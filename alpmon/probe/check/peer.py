@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alpmon.core import events, protocol
 from alpmon.core.keepalive import NEVER
-from alpmon.core.session import AnswerPing, Output, Refused, Session, Settings, State
+from alpmon.core.outputs import AnswerPing, Output, Refused
+from alpmon.core.session import Session, Settings
+from alpmon.core.states import State
 from alpmon.core.subscriptions import Overflow, Rejected, Request
 from alpmon.core.topics import Channel
 from alpmon.probe.check.request import ACK_SECONDS, WELCOME_SECONDS
