@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from alpmon.core.events import Book, TickerRow, Tickers, Trade
+from alpmon.core.facts import Fact, quote, sides
 from alpmon.core.numeric import Event, NumericBook, NumericRow, NumericTickers, NumericTrade
-from alpmon.core.reference import Fact, quote, sides
 from alpmon.core.topics import Channel, split_topic
 
 MAX_REMEMBERED: Final = 1000

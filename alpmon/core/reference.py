@@ -1,26 +1,22 @@
 """What REST says of a silent topic: whether the stream has missed something.
 
-REST and the stream are brought to the same facts: the sides of a pair's book, its newest trade's id, its ticker.
-A fact that REST shows and the stream has not told is news; where the stream told nothing in this session, what REST
-showed first since its last message stands in, and the first trade of a pair that had none among those is news. News may
-be in flight, so only news that REST still shows some seconds later, with no message in between, means that the stream
-has missed it.
+REST and the stream are brought to the same facts. One that REST shows and the stream has not told is news; where the
+stream told nothing in this session, what REST showed first since its last message stands in, and the first trade of a
+pair that had none among those is news. News may be in flight, so only news that REST still shows some seconds later,
+with no message in between, means that the stream has missed it.
 
-Shapes: the exchange's public REST API; `orderbook` equals the last `market_depth` frame level for level, ticker rows
-carry `last`, `buy`, `sell` and `timestamp`, trades an `id`. Numbers are compared as numbers, however they are written.
+`orderbook` equals the last `market_depth` frame level for level.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
-import msgspec
-
-from alpmon.core.events import Number
-from alpmon.core.topics import Channel, split_topic
+from alpmon.core.facts import Fact, Facts, Quote, Sides
+from alpmon.core.rest import Question
+from alpmon.core.topics import split_topic
 
 IN_FLIGHT_SECONDS: Final = 2.0
 """News that REST has shown for less may still be on its way; when to look again."""
@@ -28,55 +24,7 @@ EXPIRES_ROUNDS: Final = 3.0
 """A verdict that no read has confirmed for so many rounds is none any more."""
 BOOK_LEVELS: Final = 20
 """Levels a side in a `market_depth` frame, where the book has so many: the field survey of 2026-09-22."""
-
-Level: TypeAlias = tuple[float, float]
-
-
-class Sides(NamedTuple):
-    """A book as a fact: price and amount, best first."""
-
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-
-
-class Quote(NamedTuple):
-    """A pair's ticker as a fact, with the server's stamp."""
-
-    time: float
-    last: float
-    buy: float
-    sell: float
-
-
-Fact: TypeAlias = Sides | Quote | int
-Facts: TypeAlias = Mapping[str, Fact]
-"""By pair."""
 _NO_TRADE: Final = -1
-
-
-def sides(bids: Iterable[tuple[Number, Number]], asks: Iterable[tuple[Number, Number]]) -> Sides:
-    """The fact in a book's levels.
-
-    Raises:
-        ValueError: a number that is none.
-    """
-    return Sides(*(tuple((_number(price), _number(amount)) for price, amount in side) for side in (bids, asks)))
-
-
-def quote(time: Number, last: Number, buy: Number, sell: Number) -> Quote:
-    """The fact in a ticker's row.
-
-    Raises:
-        ValueError: a number that is none.
-    """
-    return Quote(_number(time), _number(last), _number(buy), _number(sell))
-
-
-def _number(value: Number) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a number that is not finite")
-    return number
 
 
 class Verdict(StrEnum):
@@ -85,123 +33,6 @@ class Verdict(StrEnum):
     NEWS = "news"
     AGREES = "agrees"
     UNKNOWN = "unknown"
-
-
-class Endpoint(StrEnum):
-    """What can be asked."""
-
-    TICKER = "ticker"
-    ORDERBOOK = "orderbook"
-    TRADES = "trades"
-
-
-class Question(NamedTuple):
-    """One REST read: `GET <url>/<endpoint>`, with `pair` unless it is None."""
-
-    endpoint: Endpoint
-    pair: str | None
-
-    @property
-    def path(self) -> str:
-        """The endpoint with its query."""
-        return self.endpoint if self.pair is None else f"{self.endpoint}?pair={self.pair}"
-
-
-class UnreadableError(Exception):
-    """An answer that is not what the endpoint should say."""
-
-
-_ENDPOINTS: Final = {
-    Channel.TICKER: Endpoint.TICKER,
-    Channel.TRADE: Endpoint.TRADES,
-    Channel.MARKET_DEPTH: Endpoint.ORDERBOOK,
-    Channel.DIFF: Endpoint.ORDERBOOK,
-}
-
-
-def question(topic: str) -> Question | None:
-    """What to ask about a topic; None where REST has no counterpart: rates, and the books of all pairs at once.
-
-    All tickers come in one answer. So do the latest trades of all pairs, which the exchange's own client asks for by
-    leaving the pair out.
-    """
-    channel, symbol = split_topic(topic)
-    endpoint = _ENDPOINTS.get(channel)
-    if endpoint is None or (endpoint is Endpoint.ORDERBOOK and symbol == "*"):
-        return None
-    return Question(endpoint, None if endpoint is Endpoint.TICKER or symbol == "*" else symbol)
-
-
-# What REST answers
-
-
-class _RestLevel(msgspec.Struct):
-    price: Number
-    amount: Number
-
-
-class _RestBook(msgspec.Struct):
-    buy: list[_RestLevel]
-    sell: list[_RestLevel]
-
-
-class _RestTicker(msgspec.Struct):
-    pair: str
-    last: Number
-    buy: Number
-    sell: Number
-    timestamp: Number
-
-
-class _RestTrade(msgspec.Struct):
-    id: int | str
-    pair: str
-
-
-_decode_book: Final = msgspec.json.Decoder(_RestBook).decode
-_decode_tickers: Final = msgspec.json.Decoder(list[_RestTicker]).decode
-_decode_trades: Final = msgspec.json.Decoder(list[_RestTrade]).decode
-
-
-def read(asked: Question, body: bytes) -> dict[str, Fact]:
-    """The facts in an answer.
-
-    Raises:
-        UnreadableError: it is not of the endpoint's shape.
-    """
-    try:
-        return _READERS[asked.endpoint](asked, body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"not what {asked.endpoint} should answer: {str(error)[:100]}") from None
-
-
-def _read_book(asked: Question, body: bytes) -> dict[str, Fact]:
-    book = _decode_book(body)
-    bids, asks = ([(level.price, level.amount) for level in side] for side in (book.buy, book.sell))
-    return {asked.pair or "*": sides(bids, asks)}
-
-
-def _read_tickers(asked: Question, body: bytes) -> dict[str, Fact]:
-    del asked
-    rows = _decode_tickers(body)
-    return {row.pair: quote(row.timestamp, row.last, row.buy, row.sell) for row in rows}
-
-
-def _read_trades(asked: Question, body: bytes) -> dict[str, Fact]:
-    newest: dict[str, Fact] = {}
-    for number, pair in sorted((int(trade.id), trade.pair) for trade in _decode_trades(body)):
-        newest[asked.pair or pair] = number
-    return newest
-
-
-_READERS: Final[dict[Endpoint, Callable[[Question, bytes], dict[str, Fact]]]] = {
-    Endpoint.ORDERBOOK: _read_book,
-    Endpoint.TICKER: _read_tickers,
-    Endpoint.TRADES: _read_trades,
-}
-
-
-# The verdict
 
 
 def compare(shown: Facts, told: Facts) -> Verdict:

@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpmon.core.backoff import Backoff
+from alpmon.core.facts import Facts
 from alpmon.core.freshness import Source, TopicFreshness, TopicState
 from alpmon.core.latest import Latest
-from alpmon.core.reference import Facts, Question, UnreadableError, Watch, question, read
+from alpmon.core.reference import Watch
+from alpmon.core.rest import Question, UnreadableError, question, read
 from alpmon.logs import Bounded
 from alpmon.probe.rest import RestError, client, fetch
 

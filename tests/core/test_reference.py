@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from alpmon.core.events import Trade
-from alpmon.core.latest import MAX_REMEMBERED, Latest
-from alpmon.core.numeric import decode
-from alpmon.core.reference import (
-    BOOK_LEVELS,
-    IN_FLIGHT_SECONDS,
-    Endpoint,
-    Facts,
-    Question,
-    UnreadableError,
-    Verdict,
-    Watch,
-    compare,
-    question,
-    read,
-)
+from alpmon.core.facts import Facts
+from alpmon.core.reference import BOOK_LEVELS, IN_FLIGHT_SECONDS, Verdict, Watch, compare
+from alpmon.core.rest import Endpoint, Question, question, read
+from tests.core.stream_frames import book_frame, ticker_frame, told, trade_frame
 
 BOOK = Question(Endpoint.ORDERBOOK, "BTC_USDT")
 TICKERS = Question(Endpoint.TICKER, None)
@@ -33,22 +18,9 @@ TRADES = Question(Endpoint.TRADES, None)
 INTERVAL = 30.0
 
 
-def told(topic: str, *frames: list[Any]) -> Facts:
-    """What a session that received these frames told of a topic."""
-    latest = Latest()
-    for frame in frames:
-        latest.keep(decode(json.dumps(frame).encode()))
-    return latest.facts(topic)
-
-
 def shown(asked: Question, answer: Any) -> Facts:
     """The facts in what REST answers."""
     return read(asked, json.dumps(answer).encode())
-
-
-def book_frame(*bids: Any) -> list[Any]:
-    levels = [[str(bid), "0.50"] for bid in bids]
-    return ["p", 1790139143, {"Asks": [["102", "1"]], "Bids": levels, "Symbol": "BTC_USDT"}]
 
 
 def rest_book(*bids: Any) -> dict[str, Any]:
@@ -60,44 +32,12 @@ FULL = range(100, 100 - BOOK_LEVELS, -1)
 """The prices of a side that holds all that a frame can."""
 
 
-def ticker_frame(time: float, pair: str = "BTC_USDT", last: str = "100") -> list[Any]:
-    return ["tk", time, [pair, last, "1", "1", "1", "1", "1", "99", "101"]]
-
-
 def rest_ticker(time: float, pair: str = "BTC_USDT", last: Any = "100.0") -> dict[str, Any]:
     return {"pair": pair, "last": last, "buy": "99", "sell": 101, "timestamp": time, "vol": "7"}
 
 
-def trade_frame(number: int, pair: str = "BTC_USDT") -> list[Any]:
-    return ["t", 1790139143, number, pair, "1", "1", "buy"]
-
-
 def rest_trade(number: int | str, pair: str = "BTC_USDT") -> dict[str, Any]:
     return {"id": number, "pair": pair, "timestamp": 1790139143.5, "amount": "1"}
-
-
-class TestQuestion:
-    @pytest.mark.parametrize(
-        ("topic", "path"),
-        [
-            ("market_depth.BTC_USDT", "orderbook?pair=BTC_USDT"),
-            ("diff.BTC_USDT", "orderbook?pair=BTC_USDT"),
-            ("trade.BTC_USDT", "trades?pair=BTC_USDT"),
-            ("trade.*", "trades"),
-            ("ticker.BTC_USDT", "ticker"),
-            ("ticker.*", "ticker"),
-        ],
-    )
-    def test_each_topic_has_its_read(self, topic: str, path: str) -> None:
-        """All tickers come at once, so all ticker topics share a read."""
-        asked = question(topic)
-        assert asked is not None
-        assert asked.path == path
-
-    @pytest.mark.parametrize("topic", ["rates.*", "rates.BTC_USDT", "diff.*"])
-    def test_what_rest_has_no_counterpart_of_is_not_asked(self, topic: str) -> None:
-        """No endpoint, or none for all pairs at once."""
-        assert question(topic) is None
 
 
 class TestCompare:
@@ -160,60 +100,6 @@ class TestCompare:
         facts = told("ticker.*", ticker_frame(1000), ticker_frame(1000, "ETH_USDT"))
         answer = [rest_ticker(1000.0), rest_ticker(1002.0, "ETH_USDT", "7")]
         assert compare(shown(TICKERS, answer), facts) is Verdict.NEWS
-
-    @pytest.mark.parametrize(
-        ("asked", "body"),
-        [
-            (BOOK, b"[]"),
-            (BOOK, b'{"buy": [{"price": "x", "amount": "1"}], "sell": []}'),
-            (BOOK, b'{"buy": [{"price": "nan", "amount": "1"}], "sell": []}'),
-            (TICKERS, b'[{"pair": "BTC_USDT"}]'),
-            (TRADES, b'[{"id": "x", "pair": "BTC_USDT"}]'),
-            (TRADES, b'[{"id": 7}]'),
-            (TRADES, b"<html>"),
-            (TRADES, b"\xff"),
-        ],
-    )
-    def test_an_answer_of_another_shape_is_unreadable(self, asked: Question, body: bytes) -> None:
-        """And says so, instead of a verdict."""
-        with pytest.raises(UnreadableError, match=f"not what {asked.endpoint} should answer"):
-            read(asked, body)
-
-    @given(st.sampled_from([BOOK, TICKERS, TRADES]), st.binary())
-    def test_no_answer_raises_anything_else(self, asked: Question, body: bytes) -> None:
-        """Nothing from the wire is trusted."""
-        with contextlib.suppress(UnreadableError):
-            read(asked, body)
-
-
-class TestLatest:
-    def test_numbers_that_are_none_tell_nothing(self) -> None:
-        """Of the pair that has them only."""
-        assert told("market_depth.BTC_USDT", book_frame("x")) == {}
-        assert set(told("ticker.*", ticker_frame(1, last="x"), ticker_frame(1, "ETH_USDT"))) == {"ETH_USDT"}
-
-    def test_a_pair_and_the_whole_are_told_apart(self) -> None:
-        """A pair's topic knows that pair; `diff` knows nothing, as it tells changes only."""
-        frames = [trade_frame(7), trade_frame(9, "ETH_USDT"), ticker_frame(1), ["d", 1, "BTC_USDT", [[], []]]]
-        assert told("trade.BTC_USDT", *frames) == {"BTC_USDT": 7}
-        assert told("trade.*", *frames) == {"BTC_USDT": 7, "ETH_USDT": 9}
-        assert set(told("ticker.BTC_USDT", *frames)) == {"BTC_USDT"}
-        assert told("ticker.ETH_USDT", *frames) == {}
-        assert told("diff.BTC_USDT", *frames) == {}
-
-    def test_a_session_that_ended_told_nothing_of_the_next(self) -> None:
-        """What came before a reconnect need not be followed on."""
-        latest = Latest()
-        latest.keep(Trade("t", 1.0, 7, "BTC_USDT", "1", "1", "buy"))
-        assert latest.facts("trade.*") == {"BTC_USDT": 7}
-        latest.clear()
-        assert latest.facts("trade.*") == {}
-
-    def test_invented_pairs_do_not_grow_it_for_ever(self) -> None:
-        """The first of them keep their place."""
-        facts = told("ticker.*", *(ticker_frame(n, f"X{n}_USDT") for n in range(MAX_REMEMBERED + 10)))
-        assert len(facts) == MAX_REMEMBERED
-        assert "X0_USDT" in facts
 
 
 def watching(topic: str = "trade.*") -> Watch:

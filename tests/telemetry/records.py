@@ -11,7 +11,8 @@ from prometheus_client.samples import Sample
 
 from alpmon.core.events import Dialect
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.reference import Watch, question
+from alpmon.core.reference import Watch
+from alpmon.core.rest import question
 from alpmon.core.sightings import Standing
 from alpmon.core.states import State
 from alpmon.telemetry.metrics import register, render
