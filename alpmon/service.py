@@ -22,12 +22,12 @@ from alpmon.config import ConfigError, show
 from alpmon.probe.supervisor import Supervisor
 from alpmon.probe.taped import learnt_by
 from alpmon.telemetry.history import keep
+from alpmon.telemetry.lookout import watch_troubles
 from alpmon.telemetry.looplag import watch_loop
 from alpmon.telemetry.memory import Memory
 from alpmon.telemetry.metrics import register
+from alpmon.telemetry.monitor import Monitor
 from alpmon.telemetry.rates import watch_rates
-from alpmon.telemetry.recorder import watch_troubles
-from alpmon.telemetry.state import Monitor
 from alpmon.telemetry.tape import keep_flushed
 from alpmon.web.access import Access
 from alpmon.web.app import create_app
@@ -103,7 +103,7 @@ class Service:
         register(self.registry, self.monitor)
         await self._serve()
         self._watch("event loop lag", lambda: watch_loop(self.monitor))
-        self._watch("history", lambda: keep(self.monitor.history, self.monitor))
+        self._watch("history", lambda: keep(self.monitor.history, self.monitor.targets))
         self._watch("troubles", lambda: watch_troubles(self.monitor, time.monotonic, time.time))
         self._watch("rates", lambda: watch_rates(self.monitor))
         tape = self.monitor.tape

@@ -19,7 +19,7 @@ from alpmon.config import parse
 from alpmon.config.access import load_access
 from alpmon.exchange import faults
 from alpmon.telemetry.families import FAMILIES
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from alpmon.web.app import create_app
 from tests.grafana import shipped
 

@@ -19,7 +19,7 @@ from alpmon.config.document import MAX_FILE_BYTES
 from alpmon.core.layout import owner
 from alpmon.probe.supervisor import Supervisor
 from alpmon.telemetry.metrics import register
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from tests.tools import require_tool
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.core.backoff import deserves_reset
 from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
+from alpmon.telemetry.labels import FailureReason, Initiator
 from alpmon.telemetry.recorder import Trouble
-from alpmon.telemetry.state import FailureReason, Initiator, SessionEnd
+from alpmon.telemetry.state import SessionEnd
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import PayloadTooBig
 
 from alpmon.masking import SECRETS
-from alpmon.telemetry.state import Initiator
+from alpmon.telemetry.labels import Initiator
 
 if TYPE_CHECKING:
     from websockets.protocol import Protocol

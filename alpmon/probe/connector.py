@@ -26,7 +26,7 @@ from alpmon.probe.connection import FrameHandler, ProbeConnection
 from alpmon.probe.failures import ConnectFailed, translated
 from alpmon.probe.resolver import Addresses, resolve
 from alpmon.probe.tls import client_context, not_after_wall
-from alpmon.telemetry.state import FailureReason, Phase
+from alpmon.telemetry.labels import FailureReason, Phase
 
 DEFAULT_MAX_SIZE_BYTES: Final = 4 << 20
 """Far over any frame of the exchange, so that an absurd one is counted and the session lives."""

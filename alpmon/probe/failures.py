@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import InvalidProxyStatus, InvalidStatus, WebSocketException
 
 from alpmon.probe.closing import printable
-from alpmon.telemetry.state import FailureReason, Phase
+from alpmon.telemetry.labels import FailureReason, Phase
 
 if TYPE_CHECKING:
     from websockets.http11 import Response

@@ -13,7 +13,7 @@ from alpmon.core.numeric import NumericBook, NumericTickers, NumericTrade
 from alpmon.core.sanity import Anomaly
 from alpmon.core.topics import Channel
 from alpmon.probe.routes import Routes
-from alpmon.telemetry.state import INTERARRIVAL_BUCKETS, LAG_BUCKETS, Exemplar
+from alpmon.telemetry.histogram import INTERARRIVAL_BUCKETS, LAG_BUCKETS, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable

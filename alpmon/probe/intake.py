@@ -18,8 +18,8 @@ from alpmon.core.topics import Channel
 from alpmon.probe.acktimes import AckTimes
 from alpmon.probe.feed import Feed
 from alpmon.probe.outcomes import Outcomes
+from alpmon.telemetry.labels import PingKind
 from alpmon.telemetry.recorder import Trouble
-from alpmon.telemetry.state import PingKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,8 +22,8 @@ from alpmon.core.outputs import (
 )
 from alpmon.core.states import State
 from alpmon.logs import Bounded
+from alpmon.telemetry.labels import Phase, PingKind
 from alpmon.telemetry.recorder import Trouble
-from alpmon.telemetry.state import Phase, PingKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,8 @@ from alpmon.core.events import Dialect
 from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.core.topics import PRIVATE_CHANNELS
-from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, TopicRecord
+from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
+from alpmon.telemetry.state import ConnectionRecord, TopicRecord
 
 
 def new_record(label: str) -> ConnectionRecord:

@@ -14,7 +14,7 @@ from alpmon.core.siblings import Siblings, identity
 from alpmon.core.sightings import NEVER, Timing
 from alpmon.core.topics import Channel
 from alpmon.telemetry.entries import Judged
-from alpmon.telemetry.state import LAG_BUCKETS, Histogram
+from alpmon.telemetry.histogram import LAG_BUCKETS, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from alpmon.config import Config, Target
     from alpmon.probe.siblings import Group
     from alpmon.telemetry.memory import Memory
-    from alpmon.telemetry.state import ConnectionRecord, Monitor
+    from alpmon.telemetry.monitor import Monitor
+    from alpmon.telemetry.state import ConnectionRecord
 
 STOP_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.05

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from alpmon.core.cadence import Cadence
     from alpmon.core.freshness import Rule
     from alpmon.probe.connection import ProbeConnection
-    from alpmon.telemetry.state import Monitor, SessionEnd
+    from alpmon.telemetry.monitor import Monitor
+    from alpmon.telemetry.state import SessionEnd
     from alpmon.telemetry.tape import Tape
 
 _PUBLIC_HEADS: Final = frozenset({b'["t",', b'["tk"', b'["p",', b'["d",', b'["r",'})

@@ -21,7 +21,7 @@ from alpmon.probe.failures import ConnectFailed
 from alpmon.probe.intake import Intake
 from alpmon.probe.records import clear_session
 from alpmon.probe.taped import TapedIntake, TapedSession
-from alpmon.telemetry.state import FailureReason, Initiator
+from alpmon.telemetry.labels import FailureReason, Initiator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from alpmon.probe.connector import Connected, ConnectRequest
     from alpmon.probe.siblings import Sibling
     from alpmon.probe.taped import LineTape
-    from alpmon.telemetry.state import ConnectionRecord, Phase, TargetRecord
+    from alpmon.telemetry.labels import Phase
+    from alpmon.telemetry.state import ConnectionRecord, TargetRecord
 
 RENEWAL_CHECK_SECONDS: Final = 1.0
 _GOING_AWAY: Final = 1001

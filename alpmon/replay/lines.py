@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alpmon.core.freshness import Rule
     from alpmon.replay.telling import Teller
     from alpmon.telemetry import entries
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
 
 
 class Lines:

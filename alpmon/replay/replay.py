@@ -19,7 +19,7 @@ from alpmon.replay.events import Events
 from alpmon.replay.lines import Lines
 from alpmon.replay.telling import Teller
 from alpmon.telemetry import entries
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,11 +13,11 @@ from prometheus_client.utils import floatToGoString
 
 from alpmon.telemetry.families import FAMILIES, OF_CLOCK, OF_CONNECTION, OF_MONITOR, OF_TARGET
 from alpmon.telemetry.family import Family
+from alpmon.telemetry.histogram import Histogram
 from alpmon.telemetry.readers import Labels, Seen, SeenClock
-from alpmon.telemetry.state import Histogram
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
 
 S = TypeVar("S")
 

@@ -11,8 +11,8 @@ from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.core.topics import PUBLIC_CHANNELS, Channel
 from alpmon.telemetry.families import FAMILIES
+from alpmon.telemetry.labels import FailureReason, Phase, PingKind, WebRefusal
 from alpmon.telemetry.readers import EXPECTED_ENDS
-from alpmon.telemetry.state import FailureReason, Phase, PingKind, WebRefusal
 
 _HEAD = """# Metrics
 

@@ -18,6 +18,8 @@ from alpmon.core.subscriptions import RequestOp
 from alpmon.masking import mask_urls
 from alpmon.telemetry import readers
 from alpmon.telemetry.family import Family, Kind
+from alpmon.telemetry.labels import FailureReason, Phase, PingKind, WebRefusal
+from alpmon.telemetry.monitor import Monitor
 from alpmon.telemetry.readers import (
     Row,
     Seen,
@@ -30,7 +32,7 @@ from alpmon.telemetry.readers import (
     single,
     topics,
 )
-from alpmon.telemetry.state import FailureReason, Monitor, Phase, PingKind, TargetRecord, WebRefusal
+from alpmon.telemetry.state import TargetRecord
 
 
 def _monitor(kind: Kind, name: str, text: str, get: Callable[[Monitor], readers.Figure]) -> Family[Monitor]:

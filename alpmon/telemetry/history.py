@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from array import array
-from collections.abc import Iterable, MutableSequence
+from collections.abc import Iterable, Mapping, MutableSequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,7 +21,8 @@ from alpmon.core.freshness import TROUBLE
 from alpmon.core.states import State
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.state import ConnectionRecord, Histogram, Monitor, TopicRecord
+    from alpmon.telemetry.histogram import Histogram
+    from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 
 N = TypeVar("N", int, float)
 R = TypeVar("R", bytearray, "array[int]", "array[float]")
@@ -79,13 +80,9 @@ class History:
         self._wall = 0.0
         self._connections: dict[tuple[str, str], _ConnectionRings] = {}
 
-    def sample(self, monitor: Monitor, now: float, wall: float) -> None:
+    def sample(self, targets: Iterable[TargetRecord], now: float, wall: float) -> None:
         """Take one sample of everything at monotonic `now`."""
-        records = {
-            (target.name, label): record
-            for target in monitor.targets.values()
-            for label, record in target.connections.items()
-        }
+        records = {(target.name, label): record for target in targets for label, record in target.connections.items()}
         self._connections = {key: self._connections.get(key) or _ConnectionRings() for key in records}
         for key, record in records.items():
             self._connections[key].sample(record, now)
@@ -113,11 +110,11 @@ def encode(history: HistoryStatus) -> bytes:
     return msgspec.json.encode(history, enc_hook=_plain)
 
 
-async def keep(history: History, monitor: Monitor) -> None:
-    """Sample until cancelled."""
+async def keep(history: History, targets: Mapping[str, TargetRecord]) -> None:
+    """Sample the targets, as they come and go, until cancelled."""
     while True:
         await asyncio.sleep(STEP_SECONDS)
-        history.sample(monitor, time.monotonic(), time.time())
+        history.sample(targets.values(), time.monotonic(), time.time())
 
 
 class _ConnectionRings:

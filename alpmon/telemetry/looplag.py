@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
 
 
 TICK_SECONDS: Final = 0.1

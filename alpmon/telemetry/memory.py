@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from alpmon.telemetry.state import Monitor, TopicRecord
+    from alpmon.telemetry.monitor import Monitor
+    from alpmon.telemetry.state import TopicRecord
 
 SAVE_SECONDS: Final = 60.0
 

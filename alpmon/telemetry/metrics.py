@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from alpmon.telemetry.collector import MonitorCollector
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
 
 _GZIP_LEVEL: Final = 1
 """Measured at 20 000 series: level 9 costs 70 ms of CPU, level 1 costs 4 ms and is hardly larger."""

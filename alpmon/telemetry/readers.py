@@ -19,15 +19,9 @@ from alpmon.core.sanity import POSSIBLE
 from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.core.topics import Channel
-from alpmon.telemetry.state import (
-    LATENCY_BUCKETS,
-    ChannelRecord,
-    ConnectionRecord,
-    Histogram,
-    Initiator,
-    TargetRecord,
-    TopicRecord,
-)
+from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
+from alpmon.telemetry.labels import Initiator
+from alpmon.telemetry.state import ChannelRecord, ConnectionRecord, TargetRecord, TopicRecord
 
 
 class Seen(NamedTuple):

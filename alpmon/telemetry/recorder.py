@@ -7,20 +7,14 @@ sample, and costs a message one comparison. What is not data is always kept.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Struct
 
 from alpmon.core.events import FrameKind
 from alpmon.masking import SECRETS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from alpmon.telemetry.state import ConnectionRecord, Monitor
 
 FRAMES: Final = 32
 MAX_FRAME_BYTES: Final = 2048
@@ -31,7 +25,6 @@ MAX_TROUBLE_BYTES: Final = 256 * 1024
 """For all troubles of one connection together."""
 SAME_TROUBLE_SECONDS: Final = 10.0
 """Trouble that comes again so soon, for the same reason, is counted and not kept again."""
-LOOK_SECONDS: Final = 1.0
 
 _REDACTED: Final = b"(private)"
 _OWN_WORDS: Final = frozenset({FrameKind.WELCOME, FrameKind.ACK, FrameKind.ERROR, FrameKind.PING})
@@ -143,124 +136,3 @@ class Recorder:
         while sum(incident.bytes for incident in self.incidents()) > MAX_TROUBLE_BYTES:
             spare = [incidents for incidents in self._incidents.values() if len(incidents) > 1]
             min(spare or filter(None, self._incidents.values()), key=lambda incidents: incidents[0].wall).popleft()
-
-
-class FrameShown(Struct, frozen=True, kw_only=True):
-    """A kept frame; `text` may be cut, and is not the frame's own where it is private."""
-
-    timestamp_seconds: float
-    kind: str
-    bytes: int
-    text: str
-
-
-class TroubleShown(Struct, frozen=True, kw_only=True):
-    """One trouble; `client_id` is that of the session, for the exchange to look up."""
-
-    kind: str
-    reason: str
-    detail: str
-    timestamp_seconds: float
-    repeats: int
-    client_id: str | None
-    frames: list[FrameShown]
-
-
-class ConnectionShown(Struct, frozen=True, kw_only=True):
-    """One connection's recordings."""
-
-    target: str
-    connection: str
-    troubles: list[TroubleShown]
-    recent: list[FrameShown]
-
-
-class Recordings(Struct, frozen=True, kw_only=True):
-    """What `/api/v1/recordings` answers."""
-
-    timestamp_seconds: float
-    connections: list[ConnectionShown]
-
-
-def recordings(monitor: Monitor, wall: float) -> Recordings:
-    """Everything that is kept; safe in a thread while the event loop writes."""
-    connections = [
-        _connection(target.name, record)
-        for target in list(monitor.targets.values())
-        for record in list(target.connections.values())
-    ]
-    return Recordings(timestamp_seconds=wall, connections=connections)
-
-
-def _connection(target: str, record: ConnectionRecord) -> ConnectionShown:
-    recorder = record.recorder
-    troubles = [
-        TroubleShown(
-            kind=incident.kind,
-            reason=incident.reason,
-            detail=SECRETS.text(incident.detail),
-            timestamp_seconds=incident.wall,
-            repeats=incident.repeats,
-            client_id=incident.client_id or None,
-            frames=_frames(incident.frames),
-        )
-        for incident in recorder.incidents()
-    ]
-    return ConnectionShown(target=target, connection=record.label, troubles=troubles, recent=_frames(recorder.recent()))
-
-
-def _frames(kept: Iterable[Kept]) -> list[FrameShown]:
-    return [
-        FrameShown(
-            timestamp_seconds=frame.wall,
-            kind=frame.kind,
-            bytes=frame.size,
-            text=SECRETS.text(frame.payload.decode(errors="backslashreplace")),
-        )
-        for frame in kept
-    ]
-
-
-class Lookout:
-    """Finds the troubles that no frame tells of: topics gone stale, and what the feed's own sanity counts."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-        self._episodes: dict[tuple[str, str, str], int] = {}
-        self._anomalies: dict[tuple[str, str, str, str], int] = {}
-
-    def look(self, now: float, wall: float) -> None:
-        """Keep the frames of every connection where something new is wrong."""
-        for target in self._monitor.targets.values():
-            for record in target.connections.values():
-                self._look_at_topics(target.name, record, now, wall)
-                self._look_at_feed(target.name, record, wall)
-
-    def _look_at_topics(self, target: str, record: ConnectionRecord, now: float, wall: float) -> None:
-        for topic in record.topics.values():
-            if topic.freshness is None:
-                continue
-            key, episodes = (target, record.label, topic.topic), topic.freshness.episodes(now)
-            if episodes > self._episodes.get(key, 0):
-                state, age = topic.freshness.state(now), topic.freshness.age(now)
-                detail = f"{topic.topic} is {state}, {age:.1f} s old"
-                record.recorder.trouble(Trouble.STALE, topic.topic, detail, record.client_id, wall)
-            self._episodes[key] = episodes
-
-    def _look_at_feed(self, target: str, record: ConnectionRecord, wall: float) -> None:
-        for channel, seen in record.channels.items():
-            for kind, count in seen.anomalies.items():
-                key = (target, record.label, channel, kind)
-                if count > self._anomalies.get(key, 0):
-                    reason = f"{channel} {kind}"
-                    detail = f"{count - self._anomalies.get(key, 0)} times within a second"
-                    record.recorder.trouble(Trouble.ANOMALY, reason, detail, record.client_id, wall)
-                self._anomalies[key] = count
-
-
-async def watch_troubles(monitor: Monitor, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
-    """Look out once a second, until cancelled."""
-    lookout = Lookout(monitor)
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        lookout.look(monotonic(), wall())

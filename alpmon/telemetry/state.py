@@ -9,17 +9,24 @@ Times named `..._wall` are seconds since the epoch, 0.0 for never; all others ar
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.clock import Clock
 from alpmon.core.events import Dialect
 from alpmon.core.topics import Channel
-from alpmon.telemetry.history import History
-from alpmon.telemetry.rates import RateMeter
+from alpmon.telemetry.histogram import (
+    CONNECT_BUCKETS,
+    INTERARRIVAL_BUCKETS,
+    LAG_BUCKETS,
+    SESSION_BUCKETS,
+    SPACING_BUCKETS,
+    Histogram,
+    latency,
+)
+from alpmon.telemetry.labels import Phase, PingKind
+from alpmon.telemetry.meter import RateMeter
 from alpmon.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -35,157 +42,6 @@ if TYPE_CHECKING:
 OTHER_SYMBOL: Final = "other"
 MAX_DROPPED_REMEMBERED: Final = 10_000
 """How many symbols beyond the cap are told apart; a peer that invents more is not worth the memory."""
-
-
-class PingKind(StrEnum):
-    """How the server asks whether we live: the documented text frame, or the WebSocket protocol's own."""
-
-    TEXT = "text"
-    PROTOCOL = "protocol"
-
-
-class Phase(StrEnum):
-    """A step of getting connected; the `phase` label."""
-
-    RESOLVE = "resolve"
-    TCP = "tcp"
-    TLS = "tls"
-    UPGRADE = "upgrade"
-    WELCOME = "welcome"
-
-
-class FailureReason(StrEnum):
-    """Why an attempt never reached the welcome."""
-
-    DNS = "dns"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    TLS = "tls"
-    HTTP_STATUS = "http_status"
-    HANDSHAKE = "handshake"
-    WELCOME_TIMEOUT = "welcome_timeout"
-    AUTH = "auth"
-    OTHER = "other"
-
-
-class WebRefusal(StrEnum):
-    """Why an HTTP request to the monitor was turned away with 429."""
-
-    LOGINS = "logins"
-    RATE = "rate_limit"
-
-
-class Initiator(StrEnum):
-    """Who ended a session."""
-
-    SERVER = "server"
-    CLIENT = "client"
-    NETWORK = "network"
-
-
-@dataclass(slots=True, frozen=True)
-class Exemplar:
-    """The session behind one observation: who to ask the exchange about."""
-
-    client_id: str
-    value: float
-    wall: float
-
-
-class Histogram:
-    """Counts a bucket, not cumulated; `bounds` are inclusive upper limits, ascending, without +Inf."""
-
-    __slots__ = ("bounds", "counts", "exemplars", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-        self.exemplars: dict[int, Exemplar] = {}
-
-    def observe(self, value: float) -> None:
-        """Count one value, in the histogram's unit."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-    def observe_for(self, value: float, client_id: str, wall: float) -> None:
-        """Count one value and remember the session as its bucket's exemplar."""
-        bucket = bisect_left(self.bounds, value)
-        self.counts[bucket] += 1
-        self.sum += value
-        self.exemplars[bucket] = Exemplar(client_id, value, wall)
-
-    @property
-    def count(self) -> int:
-        """How many values were observed."""
-        return sum(self.counts)
-
-
-CONNECT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-LATENCY_BUCKETS: Final = (
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-)
-SPACING_BUCKETS: Final = (
-    1.0,
-    5.0,
-    10.0,
-    15.0,
-    18.0,
-    19.0,
-    20.0,
-    21.0,
-    22.0,
-    25.0,
-    30.0,
-    40.0,
-    50.0,
-    65.0,
-    100.0,
-)
-INTERARRIVAL_BUCKETS: Final = (
-    0.01,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    120.0,
-    300.0,
-    600.0,
-)
-SESSION_BUCKETS: Final = (
-    1.0,
-    10.0,
-    60.0,
-    300.0,
-    900.0,
-    3600.0,
-    14400.0,
-    43200.0,
-    86400.0,
-    259200.0,
-    604800.0,
-)
-LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(slots=True)
@@ -239,10 +95,6 @@ class ChannelRecord:
     anomalies: Counter[str] = field(default_factory=Counter)
 
 
-def _latency() -> Histogram:
-    return Histogram(LATENCY_BUCKETS)
-
-
 @dataclass(slots=True)
 class ConnectionRecord:
     """One connection, for as long as the configuration holds it: counters live over its sessions."""
@@ -279,8 +131,8 @@ class ConnectionRecord:
     ping_interval: dict[str, Histogram] = field(
         default_factory=lambda: {k: Histogram(SPACING_BUCKETS) for k in PingKind}
     )
-    pong_latency: dict[str, Histogram] = field(default_factory=lambda: {k: _latency() for k in PingKind})
-    rtt: Histogram = field(default_factory=_latency)
+    pong_latency: dict[str, Histogram] = field(default_factory=lambda: {k: latency() for k in PingKind})
+    rtt: Histogram = field(default_factory=latency)
     requests: Counter[str] = field(default_factory=Counter)
     request_failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     ack: dict[str, Histogram] = field(default_factory=dict)
@@ -343,24 +195,3 @@ class TargetRecord:
         self.symbols &= used
         if OTHER_SYMBOL not in used:
             self.symbols_dropped.clear()
-
-
-@dataclass(slots=True)
-class Monitor:
-    """Everything that has been seen; the root that `/metrics` and the status page read."""
-
-    started_wall: float
-    targets: dict[str, TargetRecord] = field(default_factory=dict)
-    loop_lag: Histogram = field(default_factory=_latency)
-    recent_lag: deque[float] = field(default_factory=lambda: deque(maxlen=60))
-    last_tick: float = 0.0
-    reload_successful: bool = True
-    reload_success_wall: float = 0.0
-    shard_index: int = 0
-    shard_count: int = 1
-    shard_replicas: int = 1
-    first_attempts_made: bool = False
-    login_failures: int = 0
-    web_refusals: Counter[str] = field(default_factory=Counter)
-    history: History = field(default_factory=History)
-    tape: Tape | None = None

@@ -16,7 +16,8 @@ from alpmon.core.freshness import TROUBLE, TopicFreshness, TopicState
 from alpmon.core.states import State
 from alpmon.masking import mask_urls
 from alpmon.telemetry.looplag import TICK_SECONDS
-from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TargetRecord, TopicRecord
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord, SessionEnd, TargetRecord, TopicRecord
 from alpmon.telemetry.verdict import Own, Verdict, judge
 
 __all__ = ["ConnectionStatus", "EndStatus", "State", "Status", "TargetStatus", "TopicStatus", "status"]

@@ -20,13 +20,13 @@ from aiohttp import hdrs, web
 
 from alpmon.config.access import RateLimit, WebConfig, load_access
 from alpmon.config.mistakes import ConfigError, Mistake
-from alpmon.telemetry.state import WebRefusal
+from alpmon.telemetry.labels import WebRefusal
 from alpmon.web.logins import Logins, Verdict, basic_login
 from alpmon.web.ratelimit import TokenBucket
 from alpmon.web.tls import client_allowed, server_context
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
     from alpmon.web.server import Server
 
 WRONG_LOGIN_SECONDS: Final = 0.5

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from alpmon.masking import mask_urls
 from alpmon.telemetry import history
 from alpmon.telemetry.metrics import render, takes_gzip
-from alpmon.telemetry.recorder import recordings
+from alpmon.telemetry.recordings import recordings
 from alpmon.telemetry.status import Status, status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page
@@ -29,7 +29,7 @@ from alpmon.web.runbook import RUNBOOK, runbook_page
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
     from alpmon.web.access import Access
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from alpmon.schemas import schema_text
-from alpmon.telemetry.recorder import Recordings
+from alpmon.telemetry.recordings import Recordings
 from alpmon.telemetry.status import Status
 
 SHAPES: Final = {"status": Status, "recordings": Recordings}

@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from alpmon.telemetry.state import FailureReason, Phase
+from alpmon.telemetry.labels import FailureReason, Phase
 from grafana.source.colours import (
     BLUE,
     CONNECTION_STATES,

@@ -21,7 +21,8 @@ from alpmon.core.states import State
 from alpmon.core.topics import Channel
 from alpmon.service import SWITCH_INTERVAL_SECONDS
 from alpmon.telemetry.metrics import register, render
-from alpmon.telemetry.state import ConnectionRecord, Monitor, SymbolRecord, TargetRecord, TopicRecord
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord, SymbolRecord, TargetRecord, TopicRecord
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from alpmon.telemetry.families import FAMILIES
-from alpmon.telemetry.state import LAG_BUCKETS, LATENCY_BUCKETS
+from alpmon.telemetry.histogram import LAG_BUCKETS, LATENCY_BUCKETS
 from grafana.source.rules import VariableError, rules, variables
 from tests.grafana import shipped
 from tests.tools import require_tool

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alpmon.config import Config
-    from alpmon.telemetry.state import ConnectionRecord, Monitor
+    from alpmon.telemetry.monitor import Monitor
+    from alpmon.telemetry.state import ConnectionRecord
 
 
 def configured(*targets: dict[str, Any], **more: Any) -> Config:

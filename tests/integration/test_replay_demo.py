@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from alpmon.config import Config
     from alpmon.telemetry.entries import AnyEntry
-    from alpmon.telemetry.state import Monitor
+    from alpmon.telemetry.monitor import Monitor
 
 PACE = 15.0
 """The demo is played so many times as fast, and everything that it waits for passes as much sooner."""

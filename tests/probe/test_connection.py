@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Opcode
 
 from alpmon.probe.closing import CloseCause, CloseFacts
-from alpmon.telemetry.state import Initiator
+from alpmon.telemetry.labels import Initiator
 from tests.probe.probe_peers import MAX_SIZE, Log, dial, ended, frame, raw_server, silent_server, websocket_server
 
 

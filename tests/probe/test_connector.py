@@ -24,7 +24,7 @@ from websockets.frames import Opcode
 from alpmon.probe import connector, tls
 from alpmon.probe.connector import Connected, ConnectRequest, connect
 from alpmon.probe.failures import ConnectFailed, retry_after_seconds
-from alpmon.telemetry.state import FailureReason, Phase
+from alpmon.telemetry.labels import FailureReason, Phase
 from tests.probe.names import Names
 from tests.probe.probe_peers import Answer, Log, ended, frame, raw_server, tcp_server
 

@@ -23,7 +23,9 @@ from alpmon.core.states import State
 from alpmon.probe.attempts import RELOAD
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.worker import Worker
-from alpmon.telemetry.state import LATENCY_BUCKETS, ConnectionRecord, Histogram, Phase, TargetRecord, TopicRecord
+from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
+from alpmon.telemetry.labels import Phase
+from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 from tests.integration.harness import until
 from tests.probe.probe_peers import frame
 from tests.telemetry.records import RULE

@@ -15,15 +15,10 @@ from alpmon.core.reference import Watch
 from alpmon.core.rest import question
 from alpmon.core.sightings import Standing
 from alpmon.core.states import State
+from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
 from alpmon.telemetry.metrics import register, render
-from alpmon.telemetry.state import (
-    LATENCY_BUCKETS,
-    ConnectionRecord,
-    Histogram,
-    Monitor,
-    TargetRecord,
-    TopicRecord,
-)
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 STARTED_WALL = 1_790_000_000.0

@@ -9,7 +9,7 @@ from prometheus_client import Metric
 
 from alpmon.telemetry.docs import metrics_page
 from alpmon.telemetry.families import FAMILIES
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from tests.telemetry.records import Clock, Scraper, bring_up, connection, fresh_monitor
 from tests.tools import require_tool
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from alpmon.core.states import State
+from alpmon.telemetry.histogram import Histogram
 from alpmon.telemetry.history import SAMPLES, STEP_SECONDS, ConnectionHistory, History, encode
-from alpmon.telemetry.state import Histogram
 from tests.telemetry.records import RULE, STARTED_WALL, bring_up, connection, fresh_monitor
 
 NOW = 1000.0
@@ -27,7 +27,7 @@ class Sampled:
     def step(self, steps: int = 1) -> None:
         for _ in range(steps):
             self.now += STEP_SECONDS
-            self.history.sample(self.monitor, self.now, STARTED_WALL + self.now)
+            self.history.sample(self.monitor.targets.values(), self.now, STARTED_WALL + self.now)
 
     def shown(self, after: int = 0) -> ConnectionHistory:
         return self.history.after(after).targets["alp"]["0-0"]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from alpmon.telemetry.looplag import watch_loop
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from tests.waiting import eventually
 
 

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from alpmon.core.freshness import Mode, Rule, TopicFreshness
 from alpmon.core.states import State
 from alpmon.telemetry.memory import Memory
-from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 from tests.waiting import eventually
 
 

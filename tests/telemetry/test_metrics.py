@@ -19,16 +19,10 @@ from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestOp
 from alpmon.core.topics import Channel
+from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
+from alpmon.telemetry.labels import PingKind
 from alpmon.telemetry.metrics import register, render
-from alpmon.telemetry.state import (
-    LATENCY_BUCKETS,
-    ConnectionRecord,
-    Histogram,
-    PingKind,
-    SymbolRecord,
-    TargetRecord,
-    TopicRecord,
-)
+from alpmon.telemetry.state import ConnectionRecord, SymbolRecord, TargetRecord, TopicRecord
 from tests.telemetry.records import (
     OPENMETRICS,
     STARTED_WALL,

@@ -10,8 +10,9 @@ import pytest
 from alpmon.core.freshness import Rule, TopicFreshness
 from alpmon.core.rates import SLOT_SECONDS
 from alpmon.core.states import State
+from alpmon.telemetry.monitor import Monitor
 from alpmon.telemetry.rates import read_rates, watch_rates
-from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
+from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 from tests.waiting import eventually
 
 SESSION_WALL = 1_790_000_000.0

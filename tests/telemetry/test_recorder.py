@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpmon.core.events import Flaw, FrameKind
-from alpmon.core.freshness import Mode, Rule, TopicFreshness
-from alpmon.core.states import State
 from alpmon.masking import Masker
 from alpmon.telemetry.recorder import (
     FRAMES,
@@ -19,13 +16,9 @@ from alpmon.telemetry.recorder import (
     MAX_TROUBLE_BYTES,
     TROUBLES_OF_A_KIND,
     WINDOW_SECONDS,
-    Lookout,
     Recorder,
-    Recordings,
     Trouble,
-    recordings,
 )
-from alpmon.telemetry.state import ConnectionRecord, Monitor, TargetRecord, TopicRecord
 
 WALL = 1_790_139_140.0
 
@@ -39,13 +32,6 @@ def offer(recorder: Recorder, payload: bytes, now: float) -> None:
     """A data frame, as the intake offers it."""
     if now >= recorder.due:
         recorder.keep(payload, now, WALL + now)
-
-
-def monitor_with(record: ConnectionRecord) -> Monitor:
-    """A monitor of one connection."""
-    monitor = Monitor(started_wall=WALL)
-    monitor.targets["t"] = TargetRecord("t", "ws://x/ws", connections={record.label: record})
-    return monitor
 
 
 def test_at_the_exchanges_pace_every_frame_is_kept() -> None:
@@ -159,41 +145,3 @@ def test_a_private_frame_is_not_kept_without_an_account_either() -> None:
     recorder.keep_other(FrameKind.DATA, b'["w",1,2]', WALL, account=False)
     recorder.keep_other(FrameKind.MALFORMED, b"not json", WALL, account=False)
     assert texts(recorder) == [b"(private)", b"not json"]
-
-
-def test_the_lookout_finds_stale_topics_and_new_anomalies_once() -> None:
-    """What no frame tells: each episode, each second with something new."""
-    record = ConnectionRecord("0-0", State.LIVE)
-    freshness = TopicFreshness(Rule(Mode.FIXED, after=10.0))
-    record.topics["trade.*"] = TopicRecord("trade.*", freshness)
-    freshness.up(0.0)
-    freshness.acknowledged(0.0)
-    lookout = Lookout(monitor_with(record))
-    for now in (1.0, 9.0):
-        lookout.look(now, WALL + now)
-    assert record.recorder.incidents() == []
-    for now in (11.0, 12.0, 13.0):
-        lookout.look(now, WALL + now)
-    (incident,) = record.recorder.incidents()
-    assert (incident.kind, incident.reason) == (Trouble.STALE, "trade.*")
-    assert incident.detail == "trade.* is stale, 11.0 s old"
-    next(iter(record.channels.values())).anomalies["crossed_book"] += 3
-    lookout.look(14.0, WALL + 14.0)
-    lookout.look(40.0, WALL + 40.0)
-    assert [incident.kind for incident in record.recorder.incidents()] == [Trouble.STALE, Trouble.ANOMALY]
-    assert record.recorder.incidents()[-1].repeats == 0
-
-
-def test_the_answer_is_text_whatever_the_bytes_are() -> None:
-    """And a token that looks like one is masked wherever it stands."""
-    record = ConnectionRecord("0-0", State.LIVE)
-    record.recorder.keep_other(FrameKind.MALFORMED, b"\xff\x00abc", WALL, account=False)
-    jwt = "eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl"
-    record.recorder.keep_other(FrameKind.ERROR, f'["error",1,"{jwt}"]'.encode(), WALL, account=False)
-    record.recorder.trouble(Trouble.ERROR, "other", jwt, "client", WALL)
-    body = msgspec.json.encode(recordings(monitor_with(record), WALL))
-    shown = msgspec.json.decode(body, type=Recordings).connections[0]
-    assert [frame.text for frame in shown.recent] == ["\\xff\x00abc", '["error",1,"***"]']
-    assert shown.troubles[0].detail == "***"
-    assert shown.troubles[0].client_id == "client"
-    assert jwt.encode() not in body

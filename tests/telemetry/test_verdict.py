@@ -8,7 +8,7 @@ import pytest
 
 from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
-from alpmon.telemetry.state import FailureReason
+from alpmon.telemetry.labels import FailureReason
 from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
 from alpmon.telemetry.troubles import (
     CERTIFICATE_BAD_SECONDS,

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from alpmon.background import in_background
 from alpmon.telemetry.metrics import register
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from alpmon.web.access import Access
 from alpmon.web.app import create_app
 from alpmon.web.server import Server, serve

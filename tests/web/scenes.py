@@ -14,7 +14,8 @@ from alpmon.core.states import State
 from alpmon.exchange import Exchange, Settings
 from alpmon.exchange.faults import DropAcks, Mute, RefuseUpgrades
 from alpmon.telemetry.history import STEP_SECONDS
-from alpmon.telemetry.state import ConnectionRecord, Monitor
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord
 from alpmon.web.app import create_app
 from alpmon.web.server import serve
 from tests.integration.harness import monitoring, target, until
@@ -67,7 +68,7 @@ def a_thousand() -> Monitor:
     for step in range(12):
         for topic in topics[step % 2 :: 2]:
             topic.messages += 1
-        monitor.history.sample(monitor, NOW, STARTED_WALL + (step + 1) * STEP_SECONDS)
+        monitor.history.sample(monitor.targets.values(), NOW, STARTED_WALL + (step + 1) * STEP_SECONDS)
     for topic in topics:
         assert topic.freshness is not None
         topic.freshness.message(NOW - (30.0 if topic is topics[-1] else 4.0))

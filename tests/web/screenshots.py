@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from alpmon.core.freshness import TopicState
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from tests.integration.prometheus import free_port
 from tests.telemetry.records import STARTED_WALL
 from tests.web.browser import Visit, visiting

@@ -10,7 +10,8 @@ import pytest
 import trustme
 from prometheus_client import CollectorRegistry
 
-from alpmon.telemetry.state import Monitor, WebRefusal
+from alpmon.telemetry.labels import WebRefusal
+from alpmon.telemetry.monitor import Monitor
 from alpmon.web.access import WRONG_LOGIN_SECONDS
 from alpmon.web.app import create_app
 from alpmon.web.logins import MOST_WAITING, MOST_WAITING_OF_A_PEER

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from alpmon.telemetry.metrics import register
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from alpmon.web.app import HEALTHY_WITHIN_SECONDS, create_app
 from alpmon.web.assets import ASSETS
 from alpmon.web.server import ListenError, serve
@@ -109,7 +109,7 @@ async def test_the_status_is_json_of_the_same_state(web: Web) -> None:
 async def test_the_history_is_json_of_what_came_after(web: Web) -> None:
     """Everything at first, then only the samples that are new."""
     for second in range(3):
-        web.monitor.history.sample(web.monitor, web.clock.now + second, STARTED_WALL + second)
+        web.monitor.history.sample(web.monitor.targets.values(), web.clock.now + second, STARTED_WALL + second)
     _, text = await web.ask("/api/v1/history")
     assert json.loads(text)["targets"]["alp"]["0-0"]["marks"] == "ddd"
     _, text = await web.ask("/api/v1/history?after=2")

@@ -15,7 +15,7 @@ from alpmon.core.freshness import TopicState
 from alpmon.exchange.faults import Close
 from alpmon.service import Service
 from alpmon.telemetry.history import STEP_SECONDS
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from tests.integration.harness import configuration, monitoring, target, until
 from tests.telemetry.records import STARTED_WALL, Clock, bring_up, connection, fresh_monitor
 from tests.web.browser import Visitor, visiting
@@ -122,7 +122,7 @@ async def test_a_rate_says_over_what_time_it_is(visitor: Visitor) -> None:
     for step in range(1, 7):
         for record, topic in ((up, "trade.*"), (down, "ticker.*")):
             record.topics[topic].messages = 10 * step
-        monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+        monitor.history.sample(monitor.targets.values(), NOW, STARTED_WALL + step * STEP_SECONDS)
     async with served(monitor) as url:
         visit = await visitor.open(url)
         await visit.until_live()
@@ -130,7 +130,7 @@ async def test_a_rate_says_over_what_time_it_is(visitor: Visitor) -> None:
         assert await rates.all_inner_texts() == ["\N{EN DASH}", "60 in 30 s"]
         for step in range(7, 15):
             up.topics["trade.*"].messages = 10 * step
-            monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+            monitor.history.sample(monitor.targets.values(), NOW, STARTED_WALL + step * STEP_SECONDS)
         await visit.page.reload()
         await visit.until_live()
         assert await rates.all_inner_texts() == ["\N{EN DASH}", "120 in 1 min"]
@@ -145,7 +145,7 @@ async def test_a_timeline_says_what_its_colours_mean_and_over_what_time(visitor:
         if step == 3:
             bring_up(troubled, NOW)
             troubled.disconnects["server", "1012", "close_frame"] += 1
-        monitor.history.sample(monitor, NOW + second, STARTED_WALL + step * STEP_SECONDS)
+        monitor.history.sample(monitor.targets.values(), NOW + second, STARTED_WALL + step * STEP_SECONDS)
     async with served(monitor) as url:
         for window in (DESK, PHONE):
             visit = await visitor.open(url, **window)
@@ -419,7 +419,7 @@ async def test_nothing_stands_in_anybodys_way(visitor: Visitor, scheme: Any, win
     """Names, roles, headings, contrast, the size of what is pressed; with all that a page can hold."""
     monitor = fresh_monitor(frozen_record(), connection("1-0"))
     for step in range(30):
-        monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+        monitor.history.sample(monitor.targets.values(), NOW, STARTED_WALL + step * STEP_SECONDS)
     async with served(monitor, "https://wiki.test/alerts") as url:
         visit = await visitor.open(url, color_scheme=scheme, **window)
         await visit.until_live()
@@ -434,7 +434,7 @@ async def test_a_picture_of_nothing_says_so(visitor: Visitor) -> None:
     """A reader who cannot see it hears no figure where there was none to measure."""
     monitor = fresh_monitor(frozen_record())
     for step in range(4):
-        monitor.history.sample(monitor, NOW, STARTED_WALL + step * STEP_SECONDS)
+        monitor.history.sample(monitor.targets.values(), NOW, STARTED_WALL + step * STEP_SECONDS)
     async with served(monitor) as url:
         visit = await visitor.open(url)
         await visit.until_live()

@@ -10,7 +10,8 @@ import pytest
 
 from alpmon.core.freshness import TopicFreshness
 from alpmon.telemetry import verdict
-from alpmon.telemetry.state import ConnectionRecord, Monitor, SessionEnd, TopicRecord
+from alpmon.telemetry.monitor import Monitor
+from alpmon.telemetry.state import ConnectionRecord, SessionEnd, TopicRecord
 from alpmon.telemetry.status import status
 from alpmon.web.assets import ASSETS
 from alpmon.web.page import CONTENT_SECURITY_POLICY, page

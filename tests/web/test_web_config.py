@@ -12,7 +12,7 @@ import trustme
 
 from alpmon.config import ConfigError
 from alpmon.config.access import WebConfig, load_access
-from alpmon.telemetry.state import Monitor
+from alpmon.telemetry.monitor import Monitor
 from alpmon.web.access import Access
 from tests.web.guarding import (
     FILES,

@@ -22,7 +22,7 @@ from alpmon.probe.failures import ConnectFailed
 
 if TYPE_CHECKING:
     from alpmon.probe.check.request import Audience, CheckRequest
-    from alpmon.telemetry.state import Phase
+    from alpmon.telemetry.labels import Phase
 
 _NORMAL_CLOSURE: Final = 1000
 _STEPS_OF_CONNECT: Final = (Step.RESOLVE, Step.TCP, Step.TLS, Step.UPGRADE)
