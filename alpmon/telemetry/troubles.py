@@ -23,7 +23,7 @@ from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
+    from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
 
 DEAF_INTERVALS: Final = 1.5
 """As in the alert AlpmonPingOverdue."""

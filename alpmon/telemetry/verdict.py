@@ -17,7 +17,7 @@ from msgspec import Struct
 from alpmon.telemetry.troubles import Cause, Fault, Kind, Level, Trouble, troubles
 
 if TYPE_CHECKING:
-    from alpmon.telemetry.status import TargetStatus
+    from alpmon.telemetry.targetstatus import TargetStatus
 
 MAX_LATE_SHARE: Final = 0.25
 """As in the alert AlpmonMonitorSlow."""

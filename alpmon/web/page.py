@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from alpmon.telemetry.status import Status, TargetStatus
+from alpmon.telemetry.status import Status
+from alpmon.telemetry.targetstatus import TargetStatus
 from alpmon.telemetry.troubles import Level
 from alpmon.telemetry.verdict import Verdict
 from alpmon.web import parts

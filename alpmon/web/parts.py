@@ -11,7 +11,7 @@ from html import escape
 from typing import Final
 from urllib.parse import urlencode
 
-from alpmon.telemetry.status import ConnectionStatus, EndStatus, State, TargetStatus, TopicStatus
+from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, State, TargetStatus, TopicStatus
 from alpmon.telemetry.troubles import Fault, Kind, Level
 from alpmon.telemetry.verdict import Finding
 from alpmon.web.words import NOTHING, clock, count, duration

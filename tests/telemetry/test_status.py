@@ -8,7 +8,8 @@ import pytest
 from alpmon.core.events import FrameKind
 from alpmon.core.freshness import TopicState
 from alpmon.telemetry.state import SessionEnd, TopicRecord
-from alpmon.telemetry.status import ConnectionStatus, TopicStatus, status
+from alpmon.telemetry.status import status
+from alpmon.telemetry.targetstatus import ConnectionStatus, TopicStatus
 from tests.telemetry.records import STARTED_WALL, bring_up, connection, fresh_monitor
 
 NOW = 1000.0

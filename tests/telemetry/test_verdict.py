@@ -9,7 +9,7 @@ import pytest
 from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
 from alpmon.telemetry.labels import FailureReason
-from alpmon.telemetry.status import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
+from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
 from alpmon.telemetry.troubles import (
     CERTIFICATE_BAD_SECONDS,
     CERTIFICATE_WARNING_SECONDS,
