@@ -16,7 +16,7 @@ from alpmon.telemetry.readers import EXPECTED_ENDS
 
 _HEAD = """# Metrics
 
-<!-- Generated from alpmon/telemetry/families.py by `make docs`; a test fails when the two differ. -->
+<!-- Generated from alpmon/telemetry/families/ by `make docs`; a test fails when the two differ. -->
 
 Served at `/metrics`, in OpenMetrics where the scraper asks for it. Every child that the configuration determines
 exists from the first scrape, at 0; a target of which this shard holds no connection has none. Counters never go back

@@ -1,4 +1,4 @@
-"""What one metric family is."""
+"""What one metric family is, and the two forms that most have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from alpmon.telemetry.readers import Row
+from alpmon.telemetry.readers import Reader, Row, Seen
 
 S = TypeVar("S")
 
@@ -55,3 +55,15 @@ class Family(Generic[S]):
     def unit(self) -> str:
         """The unit that the name says, if it says one."""
         return next((unit for unit in _UNITS if self.stem.endswith(f"_{unit}")), "")
+
+
+def of_connection(
+    kind: Kind, name: str, text: str, read: Reader, labels: tuple[str, ...] = (), *, exemplars: bool = False
+) -> Family[Seen]:
+    """A family of connections: its rows are labelled by target and connection, then by `labels`."""
+    return Family(name, kind, ("target", "connection", *labels), text, read, exemplars)
+
+
+def of_topic(kind: Kind, name: str, text: str, read: Reader, labels: tuple[str, ...] = ()) -> Family[Seen]:
+    """A family of topics, each on its connection."""
+    return of_connection(kind, name, text, read, ("topic", *labels))
