@@ -21,6 +21,7 @@ from alpmon.background import in_background
 from alpmon.config import ConfigError, show
 from alpmon.probe.supervisor import Supervisor
 from alpmon.probe.taped import learnt_by
+from alpmon.telemetry import lately
 from alpmon.telemetry.history import keep
 from alpmon.telemetry.lookout import watch_troubles
 from alpmon.telemetry.looplag import watch_loop
@@ -104,6 +105,7 @@ class Service:
         await self._serve()
         self._watch("event loop lag", lambda: watch_loop(self.monitor))
         self._watch("history", lambda: keep(self.monitor.history, self.monitor.targets))
+        self._watch("counts", lambda: lately.keep(self.monitor))
         self._watch("troubles", lambda: watch_troubles(self.monitor, time.monotonic, time.time))
         self._watch("rates", lambda: watch_rates(self.monitor))
         tape = self.monitor.tape

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from alpmon.telemetry.monitor import Monitor
 
 
@@ -23,3 +25,9 @@ async def watch_loop(monitor: Monitor, interval: float = TICK_SECONDS) -> None:
         monitor.loop_lag.observe(late)
         monitor.recent_lag.append(late)
         monitor.last_tick = now
+
+
+def late_share(lateness: Collection[float]) -> float:
+    """For how much of some ticks' time the loop was late, which is given for each in seconds."""
+    late = sum(lateness)
+    return late / (len(lateness) * TICK_SECONDS + late) if lateness else 0.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.clock import Clock
 from alpmon.core.events import Dialect
 from alpmon.core.topics import Channel
+from alpmon.telemetry.alerts import Lapse
 from alpmon.telemetry.histogram import (
     CONNECT_BUCKETS,
     INTERARRIVAL_BUCKETS,
@@ -124,6 +125,8 @@ class ConnectionRecord:
     last_failure: str = ""
     last_failure_wall: float = 0.0
     last_end: SessionEnd | None = None
+    lapses: list[Lapse] = field(default_factory=list)
+    """What was too much lately, by `telemetry.lately`; replaced, never changed."""
     recorder: Recorder = field(default_factory=Recorder)
     retry_at_wall: float = 0.0
     # the protocol

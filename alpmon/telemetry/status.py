@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from alpmon import __version__
-from alpmon.telemetry.looplag import TICK_SECONDS
+from alpmon.telemetry.looplag import late_share
 from alpmon.telemetry.monitor import Monitor
 from alpmon.telemetry.targetstatus import TargetStatus, target_status
 from alpmon.telemetry.verdict import Own, Verdict, judge
@@ -32,7 +32,7 @@ def status(monitor: Monitor, now: float, wall: float) -> Status:
     """Tell the state at monotonic `now`, wall clock `wall`; safe in a thread while the event loop writes."""
     targets = [target_status(target, now, wall) for target in list(monitor.targets.values())]
     lag = monitor.recent_lag.copy()
-    own = Own(monitor.started_wall, _late_share(sum(lag), len(lag)), not monitor.reload_successful)
+    own = Own(monitor.started_wall, late_share(lag), not monitor.reload_successful)
     return Status(
         version=__version__,
         timestamp_seconds=wall,
@@ -44,7 +44,3 @@ def status(monitor: Monitor, now: float, wall: float) -> Status:
         verdict=judge(targets, own, wall),
         targets=targets,
     )
-
-
-def _late_share(late_seconds: float, ticks: int) -> float:
-    return late_seconds / (ticks * TICK_SECONDS + late_seconds) if ticks else 0.0

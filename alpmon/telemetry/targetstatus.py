@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from alpmon.core.freshness import TROUBLE, TopicFreshness, TopicState
 from alpmon.core.states import State
 from alpmon.masking import mask_urls
+from alpmon.telemetry.alerts import Lapse
 from alpmon.telemetry.state import ConnectionRecord, SessionEnd, TargetRecord, TopicRecord
 
 __all__ = ["ConnectionStatus", "EndStatus", "State", "TargetStatus", "TopicStatus", "target_status"]
@@ -55,6 +56,7 @@ class TopicStatus(Struct, frozen=True, kw_only=True):
     stale_episodes: int | None = None
     rate_ratio: float | None = None
     delivered: bool | None = None
+    reference_divergence_seconds: float | None = None
 
 
 class EndStatus(Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class ConnectionStatus(Struct, frozen=True, kw_only=True):
     last_end: EndStatus | None
     retry_in_seconds: float | None
     topics_in_trouble: int
+    lapses: list[Lapse]
     topics: list[TopicStatus]
 
 
@@ -100,6 +103,8 @@ class TargetStatus(Struct, frozen=True, kw_only=True):
     target: str
     url: str
     certificate_expires_in_seconds: float | None
+    clock_offset_seconds: float | None
+    clock_offset_error_seconds: float | None
     symbols_dropped: int
     connections: list[ConnectionStatus]
 
@@ -111,10 +116,13 @@ def target_status(target: TargetRecord, now: float, wall: float) -> TargetStatus
     expiry = min(
         (record.certificate_not_after_wall for record in records if record.certificate_not_after_wall), default=0
     )
+    clock = target.clock.reading(now, wall)
     return TargetStatus(
         target=target.name,
         url=mask_urls(target.url),
         certificate_expires_in_seconds=expiry - wall if expiry else None,
+        clock_offset_seconds=_known(clock.offset_seconds),
+        clock_offset_error_seconds=_known(clock.error_seconds),
         symbols_dropped=len(target.symbols_dropped),
         connections=sorted(connections, key=_connection_rank),
     )
@@ -146,6 +154,7 @@ def _connection(record: ConnectionRecord, now: float, wall: float) -> Connection
         last_end=_end(record.last_end, wall),
         retry_in_seconds=max(0.0, record.retry_at_wall - wall) if record.retry_at_wall else None,
         topics_in_trouble=sum(topic.state in _IN_TROUBLE for topic in topics),
+        lapses=record.lapses,
         topics=sorted(topics, key=lambda topic: _WORST_FIRST[topic.state]),
     )
 
@@ -184,6 +193,7 @@ def _topic(topic: TopicRecord, now: float) -> TopicStatus:
         stale_episodes=judged.episodes(now),
         rate_ratio=_known(topic.meter.rate.ratio),
         delivered=judged.delivered,
+        reference_divergence_seconds=None if topic.watch is None else topic.watch.divergence(now),
     )
 
 
@@ -193,8 +203,8 @@ def _age(judged: TopicFreshness, now: float) -> float | None:
     return None if judged.state(now) in waiting else max(0.0, judged.age(now))
 
 
-def _known(ratio: float) -> float | None:
-    return None if math.isnan(ratio) else ratio
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
 
 
 def _ago(wall_then: float, wall: float) -> float | None:

@@ -10,7 +10,10 @@ The rules:
   has come since, that is unclear until the next ping comes, or is overdue.
 - A topic is rejected: the configuration's fault, until its name and the limits have been looked at.
 - A topic sends less than a tenth of what it usually does: the exchange's fault.
-- The certificate ends within two weeks: the exchange's fault.
+- REST has had news of a topic for a minute that the feed does not bring: the exchange's fault.
+- What passes and comes back is told for as long as its alert looks back, by `telemetry.lately`; `_LATELY` says whose
+  fault each is.
+- The certificate ends within two weeks: the exchange's fault. Its clock and ours differ: nobody can say from here.
 """
 
 from __future__ import annotations
@@ -21,6 +24,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
+from alpmon.telemetry.alerts import (
+    ACK_SLOW,
+    ANOMALIES,
+    CLOCK_OFFSET_SECONDS,
+    DIVERGENCE_SECONDS,
+    ERROR_FRAMES,
+    FLAPPING,
+    LAGGING,
+    MALFORMED_FRAMES,
+    MISSED_MESSAGES,
+    PONG_SLOW,
+    RECONNECT_FAILING,
+    Lapse,
+)
 
 if TYPE_CHECKING:
     from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
@@ -64,9 +81,20 @@ class Kind(StrEnum):
     DEAF = "deaf"
     STALE = "stale"
     SILENT = "silent"
+    DIVERGED = "diverged"
+    LAGGING = "lagging"
     REJECTED = "rejected"
     CERTIFICATE = "certificate"
     THIN = "thin"
+    MISSED = "missed"
+    ANOMALIES = "anomalies"
+    MALFORMED = "malformed"
+    ERRORS = "errors"
+    FLAPPING = "flapping"
+    FAILING = "failing"
+    ACK_SLOW = "ack_slow"
+    PONG_SLOW = "pong_slow"
+    CLOCK = "clock"
     RELOAD = "reload"
     CONNECTING = "connecting"
 
@@ -118,6 +146,25 @@ _REJECTED: Final = Cause(
     Kind.REJECTED, Level.BAD, Fault.CONFIGURATION, "the exchange does not know the name, has no room, or never answered"
 )
 _THIN: Final = Cause(Kind.THIN, Level.WARNING, Fault.EXCHANGE, "it sends less than a tenth of what it usually does")
+_DIVERGED: Final = Cause(
+    Kind.DIVERGED, Level.BAD, Fault.EXCHANGE, "for more than a minute REST has had news that the feed does not bring"
+)
+_CLOCK: Final = Cause(
+    Kind.CLOCK, Level.WARNING, Fault.UNCLEAR, "by more than a second for sure: begin with this machine's own"
+)
+_LATELY: Final = {
+    LAGGING.name: (Kind.LAGGING, Level.BAD, Fault.EXCHANGE, "{what} messages came over 2 s after their stamps"),
+    MISSED_MESSAGES.name: (Kind.MISSED, Level.WARNING, Fault.EXCHANGE, "another connection of ours got them"),
+    ANOMALIES.name: (Kind.ANOMALIES, Level.WARNING, Fault.EXCHANGE, "{what}"),
+    MALFORMED_FRAMES.name: (Kind.MALFORMED, Level.WARNING, Fault.EXCHANGE, "frames of no known kind"),
+    ERROR_FRAMES.name: (Kind.ERRORS, Level.WARNING, Fault.UNCLEAR, "{what}"),
+    ACK_SLOW.name: (Kind.ACK_SLOW, Level.WARNING, Fault.EXCHANGE, "most requests waited for over 0.5 s"),
+    PONG_SLOW.name: (Kind.PONG_SLOW, Level.WARNING, Fault.MONITOR, "we took over 0.1 s to answer its pings"),
+}
+"""By the alert whose condition holds, with what it counts."""
+_BY_THE_WAY: Final = (LAGGING.name, ACK_SLOW.name)
+"""Where round trips say whether it is the network."""
+_SLOW_WAY: Final = 0.5
 _CONNECTING: Final = Cause(Kind.CONNECTING, Level.WAITING, Fault.NOBODY, "")
 
 
@@ -135,7 +182,9 @@ def troubles(target: TargetStatus, timestamp: float, started: float) -> Iterator
             yield from _while_up(connection, delivered, timestamp)
         else:
             yield Trouble(_why_down(connection), _down_since(connection, started), connection.connection)
+        yield from _lately(connection)
     yield from _certificate(target)
+    yield from _clock(target)
 
 
 def _why_down(connection: ConnectionStatus) -> Cause:
@@ -179,6 +228,9 @@ def _while_up(connection: ConnectionStatus, delivered: Set[str], timestamp: floa
         if cause is not None:
             since = None if topic.state_seconds is None else timestamp - topic.state_seconds
             yield Trouble(cause, since, connection.connection, topic.topic)
+        behind = topic.reference_divergence_seconds or 0.0
+        if behind > DIVERGENCE_SECONDS and topic.last_message_timestamp_seconds is not None:
+            yield Trouble(_DIVERGED, timestamp - behind, connection.connection, topic.topic)
 
 
 def _why_late(topic: TopicStatus, connection: ConnectionStatus, delivered: Set[str], *, deaf: bool) -> Cause | None:
@@ -205,6 +257,41 @@ def _is_deaf(connection: ConnectionStatus) -> bool:
 def _is_alive(connection: ConnectionStatus, topic: TopicStatus) -> bool:
     silent = connection.last_frame_ago_seconds
     return silent is None or silent < max(ALIVE_SECONDS, topic.state_seconds or 0.0)
+
+
+def _lately(connection: ConnectionStatus) -> Iterator[Trouble]:
+    """What has come and gone; an error that a rejected topic tells of is not told twice."""
+    rejected = any(topic.state is TopicState.REJECTED for topic in connection.topics)
+    for lapse in connection.lapses:
+        if lapse.alert == ERROR_FRAMES.name and rejected:
+            continue
+        topic = lapse.what if lapse.alert == MISSED_MESSAGES.name else ""
+        yield Trouble(_why_lately(connection, lapse), lapse.since_timestamp_seconds, connection.connection, topic)
+
+
+def _why_lately(connection: ConnectionStatus, lapse: Lapse) -> Cause:
+    when = f"in the last {lapse.window_seconds / 60:.0f} min"
+    if lapse.alert == FLAPPING.name:
+        last = _CONNECTING if connection.last_end is None else _why_ended(connection.last_end)
+        return Cause(Kind.FLAPPING, Level.WARNING, last.fault, f"several times {when}; the newest: {last.because}")
+    if lapse.alert == RECONNECT_FAILING.name:
+        fault, words = _FAILED.get(lapse.what, (Fault.UNCLEAR, "attempts failed"))
+        return Cause(Kind.FAILING, Level.WARNING, fault, f"{words}, {when}")
+    kind, level, fault, words = _LATELY[lapse.alert]
+    words = f"{words.format(what=lapse.what)}, {when}"
+    if lapse.alert not in _BY_THE_WAY:
+        return Cause(kind, level, fault, words)
+    if lapse.slow_round_trips is None:
+        return Cause(kind, level, Fault.UNCLEAR, words)
+    if lapse.slow_round_trips > _SLOW_WAY:
+        return Cause(kind, level, Fault.NETWORK, f"{words}, and so did round trips")
+    return Cause(kind, level, fault, f"{words}, while round trips were quick")
+
+
+def _clock(target: TargetStatus) -> Iterator[Trouble]:
+    offset, error = target.clock_offset_seconds, target.clock_offset_error_seconds
+    if offset is not None and error is not None and abs(offset) - error > CLOCK_OFFSET_SECONDS:
+        yield Trouble(_CLOCK, None)
 
 
 def _certificate(target: TargetStatus) -> Iterator[Trouble]:

@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from alpmon.telemetry.alerts import (
+    ACK_SLOW,
+    ANOMALIES,
+    ERROR_FRAMES,
+    FLAPPING,
+    LAGGING,
+    MALFORMED_FRAMES,
+    MAX_LATE_SHARE,
+    MISSED_MESSAGES,
+    PONG_SLOW,
+    RECONNECT_FAILING,
+)
 from alpmon.telemetry.troubles import Cause, Fault, Kind, Level, Trouble, troubles
 
 if TYPE_CHECKING:
     from alpmon.telemetry.targetstatus import TargetStatus
 
-MAX_LATE_SHARE: Final = 0.25
-"""As in the alert AlpmonMonitorSlow."""
 _NAMES_SHOWN: Final = 3
 _LEVELS: Final = tuple(Level)
 _KINDS: Final = tuple(Kind)
@@ -34,6 +44,17 @@ ALERTS: Final = {
     Kind.REJECTED: "AlpmonSubscribeRejected",
     Kind.CERTIFICATE: "AlpmonCertificateExpiring",
     Kind.THIN: "AlpmonFeedThin",
+    Kind.DIVERGED: "AlpmonFeedDivergedFromReference",
+    Kind.LAGGING: LAGGING.name,
+    Kind.MISSED: MISSED_MESSAGES.name,
+    Kind.ANOMALIES: ANOMALIES.name,
+    Kind.MALFORMED: MALFORMED_FRAMES.name,
+    Kind.ERRORS: ERROR_FRAMES.name,
+    Kind.FLAPPING: FLAPPING.name,
+    Kind.FAILING: RECONNECT_FAILING.name,
+    Kind.ACK_SLOW: ACK_SLOW.name,
+    Kind.PONG_SLOW: PONG_SLOW.name,
+    Kind.CLOCK: "AlpmonClockOffset",
     Kind.RELOAD: "AlpmonConfigReloadFailed",
 }
 _WORDS: Final = {
@@ -43,7 +64,21 @@ _WORDS: Final = {
     Kind.SILENT: ("has never delivered", "have never delivered"),
     Kind.REJECTED: ("was rejected", "were rejected"),
     Kind.THIN: ("is thin", "are thin"),
+    Kind.DIVERGED: ("has fallen behind REST", "have fallen behind REST"),
+    Kind.LAGGING: ("brings old messages", "bring old messages"),
+    Kind.MISSED: ("has missed messages", "have missed messages"),
+    Kind.ANOMALIES: ("contradicts itself", "contradict themselves"),
+    Kind.MALFORMED: ("sends what cannot be read", "send what cannot be read"),
+    Kind.ERRORS: ("reports errors", "report errors"),
+    Kind.FLAPPING: ("keeps being lost", "keep being lost"),
+    Kind.FAILING: ("was hard to reach", "were hard to reach"),
+    Kind.ACK_SLOW: ("acknowledges late", "acknowledge late"),
+    Kind.PONG_SLOW: ("gets its pongs late", "get their pongs late"),
     Kind.CONNECTING: ("is being connected", "are being connected"),
+}
+_OF_A_TARGET: Final = {
+    Kind.CERTIFICATE: "The certificate of {} is about to end",
+    Kind.CLOCK: "The clock of {} and ours differ",
 }
 _SLOW: Final = Cause(
     Kind.MONITOR_SLOW,
@@ -182,8 +217,8 @@ def _finding(target: TargetStatus | None, alike: list[Trouble]) -> Finding:
 def _sentence(kind: Kind, target: TargetStatus | None, connections: list[str], topics: list[str]) -> str:
     if target is None:
         return _OWN[kind]
-    if kind is Kind.CERTIFICATE:
-        return f"The certificate of {target.target} is about to end"
+    if kind in _OF_A_TARGET:
+        return _OF_A_TARGET[kind].format(target.target)
     where = _where(target, connections)
     one, many = _WORDS[kind]
     if topics:

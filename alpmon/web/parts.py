@@ -292,7 +292,13 @@ _BLANK_FINDING: Final = Finding(
     alert=None,
 )
 _BLANK_TARGET: Final = TargetStatus(
-    target="", url="", certificate_expires_in_seconds=None, symbols_dropped=0, connections=[]
+    target="",
+    url="",
+    certificate_expires_in_seconds=None,
+    clock_offset_seconds=None,
+    clock_offset_error_seconds=None,
+    symbols_dropped=0,
+    connections=[],
 )
 _BLANK_CONNECTION: Final = ConnectionStatus(
     connection="",
@@ -314,5 +320,6 @@ _BLANK_CONNECTION: Final = ConnectionStatus(
     last_end=None,
     retry_in_seconds=None,
     topics_in_trouble=0,
+    lapses=[],
     topics=[],
 )

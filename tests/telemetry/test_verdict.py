@@ -8,6 +8,22 @@ import pytest
 
 from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
+from alpmon.telemetry.alerts import (
+    ACK_SLOW,
+    ANOMALIES,
+    CLOCK_OFFSET_SECONDS,
+    DIVERGENCE_SECONDS,
+    ERROR_FRAMES,
+    FLAPPING,
+    LAGGING,
+    MALFORMED_FRAMES,
+    MAX_LATE_SHARE,
+    MISSED_MESSAGES,
+    PONG_SLOW,
+    RECONNECT_FAILING,
+    Alert,
+    Lapse,
+)
 from alpmon.telemetry.labels import FailureReason
 from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
 from alpmon.telemetry.troubles import (
@@ -19,8 +35,10 @@ from alpmon.telemetry.troubles import (
     Kind,
     Level,
 )
-from alpmon.telemetry.verdict import MAX_LATE_SHARE, Finding, Own, Verdict, judge
+from alpmon.telemetry.verdict import ALERTS as FOUND_BY
+from alpmon.telemetry.verdict import Finding, Own, Verdict, judge
 from grafana.source.rules import variables
+from tests.grafana import shipped
 
 NOW = 1_790_000_000.0
 STARTED = NOW - 600.0
@@ -53,6 +71,7 @@ def connection(*topics: TopicStatus, label: str = "0-0", **more: Any) -> Connect
         "last_end": None,
         "retry_in_seconds": None,
         "topics_in_trouble": 0,
+        "lapses": [],
         **more,
     }
     return ConnectionStatus(connection=label, topics=list(topics or (topic(),)), **fields)
@@ -78,11 +97,15 @@ def ended(initiator: str, reason: str, ago: float = 30.0, words: str = "") -> di
     return {"last_end": end}
 
 
-def target(*connections: ConnectionStatus, name: str = "alp", expires_in: float | None = None) -> TargetStatus:
+def target(
+    *connections: ConnectionStatus, name: str = "alp", expires_in: float | None = None, offset: float | None = 0.0
+) -> TargetStatus:
     return TargetStatus(
         target=name,
         url="wss://exchange.test/ws",
         certificate_expires_in_seconds=expires_in,
+        clock_offset_seconds=offset,
+        clock_offset_error_seconds=0.25,
         symbols_dropped=0,
         connections=list(connections),
     )
@@ -290,14 +313,92 @@ def test_topics_are_named_while_they_are_few(names: str, sentence: str) -> None:
 
 def test_the_page_and_the_alerts_draw_their_lines_at_the_same_place() -> None:
     """Who is paged by one finds the other saying the same."""
-    shipped = variables()
     assert {
         "monitor_slow_ratio": MAX_LATE_SHARE,
+        "clock_offset_seconds": CLOCK_OFFSET_SECONDS,
+        "reference_divergence_seconds": DIVERGENCE_SECONDS,
+        "feed_lag_seconds": LAGGING.slower_than,
+        "feed_lag_share": LAGGING.share,
+        "feed_lag_messages": LAGGING.more_than + 1,
+        "pong_slow_seconds": PONG_SLOW.slower_than,
+        "pong_slow_share": PONG_SLOW.share,
+        "ack_slow_seconds": ACK_SLOW.slower_than,
+        "ack_slow_share": ACK_SLOW.share,
         "ping_overdue_ratio": DEAF_INTERVALS,
         "feed_thin_ratio": THIN_RATIO,
         "certificate_warning_days": CERTIFICATE_WARNING_SECONDS / DAY,
         "certificate_critical_days": CERTIFICATE_BAD_SECONDS / DAY,
-    }.items() <= shipped.items()
+    }.items() <= variables().items()
+
+
+def test_every_alert_about_a_connection_has_a_finding_of_its_name() -> None:
+    """Who is paged finds on the page what for; the others are of several monitors, or of a monitor that is gone."""
+    fleet = {"Absent", "ShardMissing", "ShardDoubled", "ReplicasDisagree", "ErrorBudgetBurn"}
+    told = {alert["alert"] for alert in shipped.alerts()} - {f"Alpmon{name}" for name in fleet}
+    assert set(FOUND_BY.values()) == told
+
+
+def lapse(alert: Alert, what: str = "", **more: Any) -> Lapse:
+    fields = {"count": 7, "share": None, "slow_round_trips": None, "since_timestamp_seconds": NOW - 90.0, **more}
+    return Lapse(alert=alert.name, what=what, window_seconds=alert.window, **fields)
+
+
+LATELY = [
+    (lapse(LAGGING, "trade"), Kind.LAGGING, Fault.UNCLEAR, "alp 0-0 brings old messages"),
+    (lapse(LAGGING, "trade", slow_round_trips=0.5), Kind.LAGGING, Fault.EXCHANGE, "alp 0-0 brings old messages"),
+    (lapse(LAGGING, "trade", slow_round_trips=0.6), Kind.LAGGING, Fault.NETWORK, "alp 0-0 brings old messages"),
+    (lapse(ACK_SLOW, slow_round_trips=0.0), Kind.ACK_SLOW, Fault.EXCHANGE, "alp 0-0 acknowledges late"),
+    (lapse(PONG_SLOW), Kind.PONG_SLOW, Fault.MONITOR, "alp 0-0 gets its pongs late"),
+    (lapse(ANOMALIES, "trade crossed_book"), Kind.ANOMALIES, Fault.EXCHANGE, "alp 0-0 contradicts itself"),
+    (lapse(MALFORMED_FRAMES), Kind.MALFORMED, Fault.EXCHANGE, "alp 0-0 sends what cannot be read"),
+    (lapse(ERROR_FRAMES, "unauthorized"), Kind.ERRORS, Fault.UNCLEAR, "alp 0-0 reports errors"),
+    (lapse(MISSED_MESSAGES, "trade.*"), Kind.MISSED, Fault.EXCHANGE, "trade.* has missed messages on alp 0-0"),
+    (lapse(RECONNECT_FAILING, "dns"), Kind.FAILING, Fault.NETWORK, "alp 0-0 was hard to reach"),
+    (lapse(FLAPPING), Kind.FLAPPING, Fault.NOBODY, "alp 0-0 keeps being lost"),
+]
+
+
+@pytest.mark.parametrize(
+    ("lately", "kind", "fault", "sentence"), LATELY, ids=[f"{kind}-{fault}" for _, kind, fault, _ in LATELY]
+)
+def test_what_passes_and_comes_back_is_told(lately: Lapse, kind: Kind, fault: Fault, sentence: str) -> None:
+    """With what was counted, over what time, and since when; a connection that is live meanwhile hides none of it."""
+    found = only(target(connection(lapses=[lately])))
+    assert (found.kind, found.fault, found.sentence) == (kind, fault, sentence)
+    assert found.since_timestamp_seconds == NOW - 90.0
+    assert f"in the last {lately.window_seconds / 60:.0f} min" in found.because
+    assert lately.what in found.because + found.sentence or kind is Kind.FAILING
+    assert found.level is (Level.BAD if kind is Kind.LAGGING else Level.WARNING)
+
+
+def test_a_connection_that_keeps_being_lost_says_how_it_was_the_last_time() -> None:
+    """That is whose fault it seems to be."""
+    found = only(target(connection(lapses=[lapse(FLAPPING)], **ended("network", "connection_lost"))))
+    assert (found.kind, found.fault) == (Kind.FLAPPING, Fault.NETWORK)
+    assert "cut without a close frame" in found.because
+
+
+def test_what_a_rejected_topic_tells_is_not_told_twice() -> None:
+    """The error frame is how it was rejected; other errors come first to the log."""
+    errors = [lapse(ERROR_FRAMES, "invalid_topic")]
+    assert only(target(connection(topic(state=TopicState.REJECTED), lapses=errors))).kind is Kind.REJECTED
+    assert only(target(connection(lapses=errors))).kind is Kind.ERRORS
+
+
+@pytest.mark.parametrize(("offset", "differs"), [(None, False), (1.25, False), (1.26, True), (-1.26, True)])
+def test_clocks_that_surely_differ_are_told(offset: float | None, differs: bool) -> None:
+    """The error of the estimate, a quarter of a second, taken off."""
+    findings = verdict(target(connection(), offset=offset)).findings
+    assert [found.sentence for found in findings] == ["The clock of alp and ours differ"] * differs
+
+
+@pytest.mark.parametrize(("behind", "last", "diverged"), [(60.0, NOW, False), (60.1, NOW, True), (60.1, None, False)])
+def test_a_topic_that_rest_is_ahead_of_is_told(behind: float, last: float | None, diverged: bool) -> None:
+    """Though it is not stale by its own cadence; one that never delivered is silent, and that is told by its state."""
+    shown = topic(reference_divergence_seconds=behind, last_message_timestamp_seconds=last)
+    findings = verdict(target(connection(shown))).findings
+    assert [found.sentence for found in findings] == ["trade.* has fallen behind REST on alp 0-0"] * diverged
+    assert all(found.since_timestamp_seconds == NOW - behind for found in findings)
 
 
 def test_several_targets_that_cannot_be_reached_point_at_this_machine() -> None:
