@@ -6,33 +6,25 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
-from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.replay.alarms import Subject
 from alpmon.telemetry.alerts import (
-    ANOMALIES,
     DOWN,
-    ERROR_FRAMES,
-    FLAPPING,
-    MALFORMED_FRAMES,
-    MISSED_MESSAGES,
     NEVER_DELIVERED,
-    RECONNECT_FAILING,
     REJECTED,
     SILENT,
     STALE,
     STALE_NOT_THIN_SECONDS,
     THIN,
 )
+from alpmon.telemetry.lately import events
 from alpmon.telemetry.troubles import THIN_RATIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from alpmon.core.freshness import TopicFreshness
     from alpmon.replay.alarms import Alarms
     from alpmon.replay.line import ReplayedLine
     from alpmon.telemetry.alerts import Alert
-    from alpmon.telemetry.state import ConnectionRecord, TopicRecord
+    from alpmon.telemetry.state import TopicRecord
 
 _OF_A_STATE: Final = (STALE, SILENT, NEVER_DELIVERED, REJECTED)
 _BLIND: Final = (TopicState.DOWN, TopicState.PENDING, TopicState.REJECTED)
@@ -79,7 +71,7 @@ class Conditions:
             self._alarms.end(DOWN, subject, now)
         else:
             self._alarms.begin(DOWN, subject, now)
-        for alert, what, count in _counters(line.record):
+        for alert, what, count in events(line.record):
             key = alert, Subject(line.name, what)
             new = count - self._counted.get(key, 0)
             if new:
@@ -106,20 +98,3 @@ class Conditions:
 def _late_from(freshness: TopicFreshness, now: float) -> float:
     """From when on a topic would normally have delivered: its threshold after the acknowledgement."""
     return now - freshness.age(now) + freshness.stale_after()
-
-
-def _counters(record: ConnectionRecord) -> Iterator[tuple[Alert, str, int]]:
-    """What alerts count, and where it stands."""
-    ends = sum(count for (_, _, reason), count in record.disconnects.items() if reason not in (SHUTDOWN, RELOAD))
-    yield FLAPPING, "", ends
-    yield MALFORMED_FRAMES, "", record.malformed.total()
-    for reason, count in record.failures.items():
-        yield RECONNECT_FAILING, reason, count
-    for reason, count in record.error_frames.items():
-        yield ERROR_FRAMES, reason, count
-    for channel, seen in record.channels.items():
-        for kind, count in seen.anomalies.items():
-            yield ANOMALIES, f"{channel} {kind}", count
-    for topic in record.topics.values():
-        if topic.standing is not None:
-            yield MISSED_MESSAGES, topic.topic, topic.standing.missed

@@ -43,7 +43,7 @@ OWN_ENDS: Final = ("shutdown", "reload")
 LOOK_SECONDS: Final = 5.0
 
 
-class Counted(NamedTuple):
+class Count(NamedTuple):
     """Where a counter stands: how many of what the alert is about, and of all that they are a share of."""
 
     alert: Alert
@@ -74,16 +74,16 @@ class _Connection:
     def __init__(self, record: ConnectionRecord, now: float) -> None:
         self.record = record
         self._begun = now
-        self._counts: dict[tuple[Alert, str], _Count] = {}
-        self._round_trips = _Count(now)
+        self._counts: dict[tuple[Alert, str], _Steps] = {}
+        self._round_trips = _Steps(now)
 
     def look(self, now: float, wall: float, slow_at: float) -> None:
         since = {(lapse.alert, lapse.what): lapse.since_timestamp_seconds for lapse in self.record.lapses}
         counts, lapses = {}, []
         slow, of = self._round_trips.increase(*_slow([self.record.rtt], SLOW_ROUND_TRIP_SECONDS), now, LAGGING.window)
         slow_round_trips = slow / of if of else None
-        for alert, what, bad, total in counted(self.record):
-            count = counts[alert, what] = self._counts.get((alert, what)) or _Count(self._begun)
+        for alert, what, bad, total in _counts(self.record):
+            count = counts[alert, what] = self._counts.get((alert, what)) or _Steps(self._begun)
             more, more_of = count.increase(bad, total, now, alert.window)
             if not _is_too_much(alert, more, more_of) or (alert is LAGGING and slow_at > now - alert.window):
                 continue
@@ -105,7 +105,7 @@ def _is_too_much(alert: Alert, bad: int, of: int) -> bool:
     return bad > alert.more_than and bad > alert.share * of
 
 
-class _Count:
+class _Steps:
     """A counter's changes within a window: where it stood, and since when."""
 
     __slots__ = ("_steps",)
@@ -126,26 +126,32 @@ class _Count:
         return bad - steps[0][1], of - steps[0][2]
 
 
-def counted(record: ConnectionRecord) -> Iterator[Counted]:
+def events(record: ConnectionRecord) -> Iterator[tuple[Alert, str, int]]:
     """What alerts count on a connection, and where it stands."""
-    ends = sum(count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS)
-    yield Counted(FLAPPING, "", ends, ends)
-    for alert, counter in ((RECONNECT_FAILING, record.failures), (ERROR_FRAMES, record.error_frames)):
-        for reason, count in counter.items():
-            yield Counted(alert, reason, count, count)
-    malformed = record.malformed.total()
-    yield Counted(MALFORMED_FRAMES, "", malformed, malformed)
+    yield FLAPPING, "", sum(count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS)
+    yield MALFORMED_FRAMES, "", record.malformed.total()
+    for reason, count in record.failures.items():
+        yield RECONNECT_FAILING, reason, count
+    for reason, count in record.error_frames.items():
+        yield ERROR_FRAMES, reason, count
     for channel, seen in record.channels.items():
-        yield Counted(LAGGING, channel, *_slow([seen.lag], LAGGING.slower_than))
         for kind, count in seen.anomalies.items():
-            yield Counted(ANOMALIES, f"{channel} {kind}", count, count)
-    yield Counted(PONG_SLOW, "", *_slow(record.pong_latency.values(), PONG_SLOW.slower_than))
-    late, acknowledged = _slow(record.ack.values(), ACK_SLOW.slower_than)
-    never = sum(count for (_, why), count in record.request_failures.items() if why == RequestFailure.TIMEOUT)
-    yield Counted(ACK_SLOW, "", late + never, acknowledged + never)
+            yield ANOMALIES, f"{channel} {kind}", count
     for topic in record.topics.values():
         if topic.standing is not None:
-            yield Counted(MISSED_MESSAGES, topic.topic, topic.standing.missed, topic.standing.missed)
+            yield MISSED_MESSAGES, topic.topic, topic.standing.missed
+
+
+def _counts(record: ConnectionRecord) -> Iterator[Count]:
+    """The same, and what alerts take a share of."""
+    for alert, what, count in events(record):
+        yield Count(alert, what, count, count)
+    for channel, seen in record.channels.items():
+        yield Count(LAGGING, channel, *_slow([seen.lag], LAGGING.slower_than))
+    yield Count(PONG_SLOW, "", *_slow(record.pong_latency.values(), PONG_SLOW.slower_than))
+    late, acknowledged = _slow(record.ack.values(), ACK_SLOW.slower_than)
+    never = sum(count for (_, why), count in record.request_failures.items() if why == RequestFailure.TIMEOUT)
+    yield Count(ACK_SLOW, "", late + never, acknowledged + never)
 
 
 def _slow(histograms: Iterable[Histogram], limit: float) -> tuple[int, int]:
