@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from alpmon.core.backoff import deserves_reset
 from alpmon.probe.closing import ABNORMAL_CLOSURE, CloseCause, CloseFacts
-from alpmon.telemetry.labels import FailureReason, Initiator
+from alpmon.telemetry.labels import OWN_ENDS, FailureReason, Initiator
 from alpmon.telemetry.recorder import Trouble
 from alpmon.telemetry.state import SessionEnd
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from alpmon.core.session import Session
     from alpmon.probe.taped import LineTape
     from alpmon.telemetry.state import ConnectionRecord
-
-SHUTDOWN: Final = "shutdown"
-RELOAD: Final = "reload"
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,7 +67,7 @@ class Attempts:
         end = record.last_end = SessionEnd(wall, initiator, str(facts.code), reason, facts.reason_text, facts.error)
         if self._tape is not None:
             self._tape.disconnected(end, now)
-        if reason not in (SHUTDOWN, RELOAD):
+        if reason not in OWN_ENDS:
             told = f"by {initiator}, code {facts.code} {facts.reason_text or facts.error}".rstrip()
             record.recorder.trouble(Trouble.DISCONNECTED, reason, told, record.client_id, wall)
         delivered = record.data_frames - self._data_before

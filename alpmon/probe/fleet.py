@@ -14,7 +14,6 @@ from alpmon.background import in_background
 from alpmon.core.freshness import TopicFreshness
 from alpmon.core.placement import Placement
 from alpmon.core.states import State
-from alpmon.probe.attempts import RELOAD, SHUTDOWN
 from alpmon.probe.auth import token_source
 from alpmon.probe.line import Line
 from alpmon.probe.records import new_record, set_private
@@ -23,6 +22,7 @@ from alpmon.probe.siblings import Group, alone
 from alpmon.probe.taped import LineTape, TapedFreshness
 from alpmon.probe.terms import backoff_of, request_of, rule_of, settings_of
 from alpmon.probe.worker import Worker
+from alpmon.telemetry.labels import RELOAD, SHUTDOWN
 from alpmon.telemetry.state import TargetRecord, TopicRecord
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from alpmon.core.backoff import Backoff, deserves_reset
 from alpmon.core.states import State
 from alpmon.core.topics import PRIVATE_CHANNELS
-from alpmon.probe.attempts import RELOAD
+from alpmon.telemetry.labels import RELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

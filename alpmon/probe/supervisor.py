@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from alpmon.background import in_background
 from alpmon.core.states import State
-from alpmon.probe.attempts import RELOAD
 from alpmon.probe.fleet import Fleet
 from alpmon.probe.siblings import judge_all
+from alpmon.telemetry.labels import RELOAD
 from alpmon.telemetry.state import TargetRecord
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from alpmon.core.session import Session
 from alpmon.core.states import State
 from alpmon.logs import Bounded
 from alpmon.masking import SECRETS
-from alpmon.probe.attempts import SHUTDOWN, Attempts, Failure, dropped
+from alpmon.probe.attempts import Attempts, Failure, dropped
 from alpmon.probe.auth import AuthError
 from alpmon.probe.closing import CloseCause, CloseFacts
 from alpmon.probe.connector import connect
@@ -21,7 +21,7 @@ from alpmon.probe.failures import ConnectFailed
 from alpmon.probe.intake import Intake
 from alpmon.probe.records import clear_session
 from alpmon.probe.taped import TapedIntake, TapedSession
-from alpmon.telemetry.labels import FailureReason, Initiator
+from alpmon.telemetry.labels import SHUTDOWN, FailureReason, Initiator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class PingKind(StrEnum):
@@ -50,3 +51,9 @@ class Initiator(StrEnum):
     SERVER = "server"
     CLIENT = "client"
     NETWORK = "network"
+
+
+SHUTDOWN: Final = "shutdown"
+RELOAD: Final = "reload"
+OWN_ENDS: Final = (SHUTDOWN, RELOAD)
+"""Why we end a session on purpose: nothing is wrong."""

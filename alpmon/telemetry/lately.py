@@ -28,6 +28,7 @@ from alpmon.telemetry.alerts import (
     Alert,
     Lapse,
 )
+from alpmon.telemetry.labels import OWN_ENDS
 from alpmon.telemetry.looplag import late_share
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from alpmon.telemetry.monitor import Monitor
     from alpmon.telemetry.state import ConnectionRecord
 
-
-OWN_ENDS: Final = ("shutdown", "reload")
-"""Reasons of ours to end a session, on purpose."""
 LOOK_SECONDS: Final = 5.0
 
 

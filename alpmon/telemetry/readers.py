@@ -20,7 +20,7 @@ from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
 from alpmon.core.topics import Channel
 from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
-from alpmon.telemetry.labels import Initiator
+from alpmon.telemetry.labels import OWN_ENDS, Initiator
 from alpmon.telemetry.state import ChannelRecord, ConnectionRecord, TargetRecord, TopicRecord
 
 
@@ -57,7 +57,7 @@ EXPECTED_ENDS: Final[tuple[tuple[str, str, str], ...]] = (
     *((Initiator.CLIENT, code, "ping_timeout") for code in ("1006", "1011")),
     (Initiator.CLIENT, "1006", "protocol_error"),
     (Initiator.CLIENT, "1006", "too_big"),
-    *((Initiator.CLIENT, code, reason) for reason in ("shutdown", "reload") for code in ("1001", "1006")),
+    *((Initiator.CLIENT, code, reason) for reason in OWN_ENDS for code in ("1001", "1006")),
 )
 """The ways a session can be expected to end, shown as 0 from the first scrape.
 

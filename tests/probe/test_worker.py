@@ -20,11 +20,10 @@ from alpmon.core.backoff import Backoff
 from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.session import Settings
 from alpmon.core.states import State
-from alpmon.probe.attempts import RELOAD
 from alpmon.probe.connector import ConnectRequest
 from alpmon.probe.worker import Worker
 from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
-from alpmon.telemetry.labels import Phase
+from alpmon.telemetry.labels import RELOAD, Phase
 from alpmon.telemetry.state import ConnectionRecord, TargetRecord, TopicRecord
 from tests.integration.harness import until
 from tests.probe.probe_peers import frame
