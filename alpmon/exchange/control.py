@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alpmon.exchange import faults
-from alpmon.exchange.active import Active
+from alpmon.exchange.active import Active, Faults
 from alpmon.exchange.faults import Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
-    from alpmon.exchange.server import Exchange
+    from alpmon.exchange.ledger import Ledger
 
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.Response]]"
 
@@ -38,7 +38,20 @@ class BurstOrder(BaseModel):
     session: int | None = None
 
 
-def routes(exchange: Exchange) -> list[web.RouteDef]:
+class Controlled(Protocol):
+    """What of an exchange is under remote control."""
+
+    faults: Faults
+    ledger: Ledger
+
+    def send(self, payload: Payload, *, session: int | None = None, repeat: int = 1) -> int:
+        """As the exchange does."""
+
+    async def burst(self, count: int, mix: Mapping[str, float] | None = None, *, session: int | None = None) -> int:
+        """As the exchange does."""
+
+
+def routes(exchange: Controlled) -> list[web.RouteDef]:
     """The control's routes."""
     control = _Control(exchange)
     return [
@@ -53,7 +66,7 @@ def routes(exchange: Exchange) -> list[web.RouteDef]:
 
 
 class _Control:
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Controlled) -> None:
         self._exchange = exchange
 
     async def list_faults(self, _request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from alpmon.core.session import Session
 from alpmon.probe.intake import Intake
 from alpmon.probe.records import new_record, set_private
 from alpmon.probe.terms import settings_of
-from alpmon.replay.telling import Tales
+from alpmon.replay.tales import Tales
 from alpmon.telemetry.state import TargetRecord, TopicRecord
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import inf, nan
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.freshness import TopicState
 from alpmon.replay.alarms import Alarms
 from alpmon.replay.clocks import moment_of
 from alpmon.replay.conditions import Conditions
+from alpmon.replay.tales import Tale
 from alpmon.telemetry.troubles import THIN_RATIO
 
 if TYPE_CHECKING:
@@ -32,27 +32,6 @@ _COLUMNS: Final = (
     "time thin",
     "missed",
 )
-
-
-@dataclass(slots=True)
-class _Tale:
-    """What was told of one topic; times are monotonic seconds."""
-
-    state: TopicState = TopicState.DOWN
-    since: float = nan
-    longest_silence: float = 0.0
-    longest_late: float = 0.0
-    thin_since: float = inf
-    thin_seconds: float = 0.0
-    missed: int = 0
-
-
-@dataclass(slots=True)
-class Tales:
-    """What was told of one connection."""
-
-    topics: dict[str, _Tale] = field(default_factory=dict)
-    anomalies: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Teller:
@@ -90,7 +69,7 @@ class Teller:
         held, tales = 0, line.tales.topics
         for topic, freshness in line.judged():
             held += 1
-            tale = tales.setdefault(topic, _Tale())
+            tale = tales.setdefault(topic, Tale())
             tale.longest_silence = max(tale.longest_silence, freshness.age(now))
             state = freshness.state(now)
             if state is not tale.state:
@@ -111,7 +90,7 @@ class Teller:
                 line.tales.anomalies[channel, kind] = count
         for topic in line.record.topics.values():
             if topic.standing is not None:
-                tale = line.tales.topics.setdefault(topic.topic, _Tale())
+                tale = line.tales.topics.setdefault(topic.topic, Tale())
                 new, tale.missed = topic.standing.missed - tale.missed, topic.standing.missed
                 if new:
                     self.report(
@@ -124,7 +103,7 @@ class Teller:
         for topic in line.record.topics.values():
             if topic.freshness is None:
                 continue
-            tale, ratio = line.tales.topics.setdefault(topic.topic, _Tale()), topic.meter.rate.ratio
+            tale, ratio = line.tales.topics.setdefault(topic.topic, Tale()), topic.meter.rate.ratio
             is_thin = ratio < THIN_RATIO and topic.freshness.state(now) is TopicState.LIVE
             if is_thin and tale.thin_since == inf:
                 tale.thin_since = now
@@ -153,7 +132,7 @@ class Teller:
         self._say_table(rows)
 
     def _turned(
-        self, line: ReplayedLine, topic: str, tale: _Tale, freshness: TopicFreshness, state: TopicState, now: float
+        self, line: ReplayedLine, topic: str, tale: Tale, freshness: TopicFreshness, state: TopicState, now: float
     ) -> None:
         since = freshness.since(now) if state in _TOLD else now
         if tale.state in _LATE:
@@ -174,7 +153,7 @@ class Teller:
         freshness = topic.freshness
         if freshness is None:
             return (topic.topic, str(topic.messages), *["-"] * (len(_COLUMNS) - 1))
-        tale = line.tales.topics.setdefault(topic.topic, _Tale())
+        tale = line.tales.topics.setdefault(topic.topic, Tale())
         late = max(tale.longest_late, now - tale.since if tale.state in _LATE else 0.0)
         thin = tale.thin_seconds + max(0.0, now - tale.thin_since)
         return (
