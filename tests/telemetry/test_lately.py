@@ -46,7 +46,8 @@ class Looked:
     def after(self, seconds: float) -> list[tuple[str, str]]:
         """What holds when so much more time has passed."""
         self.now += seconds
-        self.lately.look(self.monitor, self.now, STARTED_WALL + self.now)
+        for _ in self.lately.look(self.monitor, self.now, STARTED_WALL + self.now):
+            pass
         return [(lapse.alert, lapse.what) for lapse in self.record.lapses]
 
     def lapse(self) -> Lapse:
