@@ -187,6 +187,7 @@ class Outcomes:
 
     def _authenticated(self, answer: Authenticated, now: float, wall: float) -> None:
         del now, wall
+        self._record.token_accepted = answer.accepted
         if answer.accepted:
             self._log.info("authenticated")
         else:

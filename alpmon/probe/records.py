@@ -32,6 +32,7 @@ def clear_session(record: ConnectionRecord, now: float) -> None:
     record.client_id = ""
     record.dialect = Dialect.UNKNOWN
     record.advertised_interval_seconds = record.advertised_timeout_seconds = 0.0
+    record.token_accepted = None
     record.last_ping_wall = record.last_frame_wall = 0.0
     if record.latest is not None:
         record.latest.clear()

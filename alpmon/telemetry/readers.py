@@ -18,7 +18,7 @@ from alpmon.core.freshness import TopicFreshness, TopicState
 from alpmon.core.sanity import POSSIBLE
 from alpmon.core.states import State
 from alpmon.core.subscriptions import RequestFailure, RequestOp
-from alpmon.core.topics import Channel
+from alpmon.core.topics import PRIVATE_CHANNELS, Channel
 from alpmon.telemetry.histogram import LATENCY_BUCKETS, Histogram
 from alpmon.telemetry.labels import OWN_ENDS, Initiator
 from alpmon.telemetry.state import ChannelRecord, ConnectionRecord, TargetRecord, TopicRecord
@@ -143,6 +143,12 @@ def session(seen: Seen) -> Iterable[Row]:
     labels = record.client_id, record.dialect
     # Written first, and cleared last, is the name: where the time stands on both sides of it, it is that session's.
     return [(labels, 1.0)] if 0.0 < began == record.established_wall else []
+
+
+def private_channels_open(seen: Seen) -> Iterable[Row]:
+    """A row where the connection carries them."""
+    carried = any(channel in seen.record.topics for channel in PRIVATE_CHANNELS)
+    return [((), seen.record.token_accepted is True)] if carried else []
 
 
 def disconnects(seen: Seen) -> Iterable[Row]:

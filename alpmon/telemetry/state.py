@@ -114,6 +114,8 @@ class ConnectionRecord:
     advertised_timeout_seconds: float = 0.0
     certificate_not_after_wall: float = 0.0
     """Of the last session, kept after its end."""
+    token_accepted: bool | None = None
+    """None while no token was answered, and on a connection that carries no private channels."""
     last_ping_wall: float = 0.0
     last_frame_wall: float = 0.0
     # getting there and leaving

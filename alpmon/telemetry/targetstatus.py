@@ -81,6 +81,7 @@ class ConnectionStatus(Struct, frozen=True, kw_only=True):
     client_id: str | None
     dialect: str | None
     session_seconds: float | None
+    token_accepted: bool | None
     advertised_ping_interval_seconds: float | None
     advertised_ping_timeout_seconds: float | None
     last_frame_ago_seconds: float | None
@@ -141,6 +142,7 @@ def _connection(record: ConnectionRecord, now: float, wall: float) -> Connection
         up=record.up,
         client_id=record.client_id or None,
         dialect=record.dialect if record.up else None,
+        token_accepted=record.token_accepted,
         session_seconds=_ago(record.established_wall, wall),
         advertised_ping_interval_seconds=record.advertised_interval_seconds or None,
         advertised_ping_timeout_seconds=record.advertised_timeout_seconds or None,

@@ -9,6 +9,7 @@ The rules:
 - A topic is stale, or silent from the start, on a connection where other frames come: the exchange's fault. Where none
   has come since, that is unclear until the next ping comes, or is overdue.
 - A topic is rejected: the configuration's fault, until its name and the limits have been looked at.
+- The token was refused: the configuration's fault.
 - A topic sends less than a tenth of what it usually does: the exchange's fault.
 - REST has had news of a topic for a minute that the feed does not bring: the exchange's fault.
 - What passes and comes back is told for as long as its alert looks back, by `telemetry.lately`; `_LATELY` says whose
@@ -81,6 +82,7 @@ class Kind(StrEnum):
     DEAF = "deaf"
     STALE = "stale"
     SILENT = "silent"
+    CLOSED = "closed"
     DIVERGED = "diverged"
     LAGGING = "lagging"
     REJECTED = "rejected"
@@ -146,6 +148,7 @@ _REJECTED: Final = Cause(
     Kind.REJECTED, Level.BAD, Fault.CONFIGURATION, "the exchange does not know the name, has no room, or never answered"
 )
 _THIN: Final = Cause(Kind.THIN, Level.WARNING, Fault.EXCHANGE, "it sends less than a tenth of what it usually does")
+_CLOSED: Final = Cause(Kind.CLOSED, Level.BAD, Fault.CONFIGURATION, "the exchange refused the token")
 _DIVERGED: Final = Cause(
     Kind.DIVERGED, Level.BAD, Fault.EXCHANGE, "for more than a minute REST has had news that the feed does not bring"
 )
@@ -223,6 +226,8 @@ def _while_up(connection: ConnectionStatus, delivered: Set[str], timestamp: floa
         words = "nothing has come for longer than the ping interval that the server advertised"
         silent = connection.last_frame_ago_seconds or 0.0
         yield Trouble(Cause(Kind.DEAF, Level.BAD, Fault.NETWORK, words), timestamp - silent, connection.connection)
+    if connection.token_accepted is False:
+        yield Trouble(_CLOSED, None, connection.connection)
     for topic in connection.topics:
         cause = _why_late(topic, connection, delivered, deaf=deaf)
         if cause is not None:
@@ -260,10 +265,11 @@ def _is_alive(connection: ConnectionStatus, topic: TopicStatus) -> bool:
 
 
 def _lately(connection: ConnectionStatus) -> Iterator[Trouble]:
-    """What has come and gone; an error that a rejected topic tells of is not told twice."""
+    """What has come and gone; an error is not told twice, where a topic or the token is refused by it still."""
     rejected = any(topic.state is TopicState.REJECTED for topic in connection.topics)
+    refused = rejected or connection.token_accepted is False
     for lapse in connection.lapses:
-        if lapse.alert == ERROR_FRAMES.name and rejected:
+        if lapse.alert == ERROR_FRAMES.name and refused:
             continue
         topic = lapse.what if lapse.alert == MISSED_MESSAGES.name else ""
         yield Trouble(_why_lately(connection, lapse), lapse.since_timestamp_seconds, connection.connection, topic)

@@ -42,6 +42,7 @@ ALERTS: Final = {
     Kind.STALE: "AlpmonFeedStale",
     Kind.SILENT: "AlpmonFeedSilent",
     Kind.REJECTED: "AlpmonSubscribeRejected",
+    Kind.CLOSED: "AlpmonPrivateChannelsClosed",
     Kind.CERTIFICATE: "AlpmonCertificateExpiring",
     Kind.THIN: "AlpmonFeedThin",
     Kind.DIVERGED: "AlpmonFeedDivergedFromReference",
@@ -217,6 +218,8 @@ def _finding(target: TargetStatus | None, alike: list[Trouble]) -> Finding:
 def _sentence(kind: Kind, target: TargetStatus | None, connections: list[str], topics: list[str]) -> str:
     if target is None:
         return _OWN[kind]
+    if kind is Kind.CLOSED:
+        return f"The private channels are closed on {_where(target, connections)}"
     if kind in _OF_A_TARGET:
         return _OF_A_TARGET[kind].format(target.target)
     where = _where(target, connections)

@@ -308,6 +308,7 @@ _BLANK_CONNECTION: Final = ConnectionStatus(
     client_id=None,
     dialect=None,
     session_seconds=None,
+    token_accepted=None,
     advertised_ping_interval_seconds=None,
     advertised_ping_timeout_seconds=None,
     last_frame_ago_seconds=None,

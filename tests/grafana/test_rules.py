@@ -24,7 +24,15 @@ HEALTHY_DAY = Path(__file__).parent / "rules" / "healthy_day.yaml"
 NAMES = (
     *("FeedStale", "FeedSilent", "FeedThin", "FeedLagging", "FeedDivergedFromReference", "FeedAnomalies"),
     *("MissedMessages", "ConnectionDown", "ConnectionFlapping", "ReconnectFailing", "CertificateExpiring"),
-    *("PingOverdue", "PongSlow", "SubscribeAckSlow", "SubscribeRejected", "ErrorFrames", "MalformedFrames"),
+    *(
+        "PingOverdue",
+        "PongSlow",
+        "SubscribeAckSlow",
+        "SubscribeRejected",
+        "PrivateChannelsClosed",
+        "ErrorFrames",
+        "MalformedFrames",
+    ),
     *("ClockOffset", "ConfigReloadFailed", "MonitorSlow", "Absent", "ShardMissing", "ShardDoubled"),
     *("ReplicasDisagree", "ErrorBudgetBurn"),
 )

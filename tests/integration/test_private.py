@@ -95,6 +95,7 @@ async def test_private_frames_are_counted_to_the_ledger(
             assert scrape.value("alpmon_message_bytes_total", topic=channel) == sent[channel].bytes
         assert scrape.value("alpmon_messages_total", topic="trade.*") == 10
         assert scrape.value("alpmon_error_frames_total") == 0
+        assert scrape.value("alpmon_private_channels_open") == 1
         await assert_no_secret_anywhere(monitored, log, TOKEN, KEY, SECRET, "eyJ")
 
 
@@ -111,6 +112,9 @@ async def test_a_refused_token_is_visible_and_costs_the_public_feed_nothing(
         scrape = await monitored.scrape()
         assert scrape.value("alpmon_error_frames_total", reason="unauthorized") == 1
         assert scrape.value("alpmon_error_frames_total") == 1
+        assert scrape.value("alpmon_private_channels_open") == 0
+        status = json.loads((await monitored.get("/api/v1/status"))[1])
+        assert status["verdict"]["sentence"] == "The private channels are closed on test 0-0"
         assert scrape.value("alpmon_connection_up") == 1
         assert scrape.value("alpmon_topic_state", topic="trade.*", alpmon_topic_state="live") == 1
         assert sum(scrape.value("alpmon_messages_total", topic=channel) for channel in PRIVATE) == 0

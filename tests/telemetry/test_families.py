@@ -78,13 +78,19 @@ CONTRACT = {
     "alpmon_symbols_dropped_total": ("counter", ("target",)),
 }
 ADDED = {
+    "alpmon_private_channels_open": ("gauge", TC),
     "alpmon_unrouted_messages_total": ("counter", TC),
     "alpmon_shard_replicas": ("gauge", ()),
     "alpmon_topic_usual_rate": ("gauge", TOPIC),
     "alpmon_web_requests_refused_total": ("counter", ("reason",)),
 }
-APPEAR_LATER = {"alpmon_session_info", "alpmon_symbol_messages_total", "alpmon_symbol_last_message_timestamp_seconds"}
-"""Only a session and the symbols that it brings can make these children."""
+APPEAR_LATER = {
+    "alpmon_session_info",
+    "alpmon_symbol_messages_total",
+    "alpmon_symbol_last_message_timestamp_seconds",
+    "alpmon_private_channels_open",
+}
+"""Only a session, the symbols that it brings and an account can make these children."""
 
 
 def test_the_table_says_what_the_contract_says() -> None:

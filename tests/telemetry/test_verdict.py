@@ -59,6 +59,7 @@ def connection(*topics: TopicStatus, label: str = "0-0", **more: Any) -> Connect
         "client_id": "client-1",
         "dialect": "observed",
         "session_seconds": 60.0,
+        "token_accepted": None,
         "advertised_ping_interval_seconds": 20.0,
         "advertised_ping_timeout_seconds": 30.0,
         "last_frame_ago_seconds": 0.5,
@@ -399,6 +400,16 @@ def test_a_topic_that_rest_is_ahead_of_is_told(behind: float, last: float | None
     findings = verdict(target(connection(shown))).findings
     assert [found.sentence for found in findings] == ["trade.* has fallen behind REST on alp 0-0"] * diverged
     assert all(found.since_timestamp_seconds == NOW - behind for found in findings)
+
+
+@pytest.mark.parametrize(("accepted", "closed"), [(None, False), (True, False), (False, True)])
+def test_a_token_that_was_refused_is_told_for_as_long_as_it_is(accepted: bool | None, closed: bool) -> None:
+    """The public topics go on, and hide nothing; the error frame is not told twice."""
+    errors = [lapse(ERROR_FRAMES, "unauthorized")] if closed else []
+    findings = verdict(target(connection(token_accepted=accepted, lapses=errors))).findings
+    assert [found.sentence for found in findings] == ["The private channels are closed on alp 0-0"] * closed
+    assert all((found.level, found.fault) == (Level.BAD, Fault.CONFIGURATION) for found in findings)
+    assert all(found.alert == "AlpmonPrivateChannelsClosed" for found in findings)
 
 
 def test_several_targets_that_cannot_be_reached_point_at_this_machine() -> None:

@@ -37,6 +37,12 @@ OF_LIFE: Final[tuple[Family[Seen], ...]] = (
         single(lambda record: record.established_wall),
     ),
     of_connection(
+        Kind.GAUGE,
+        "alpmon_private_channels_open",
+        "Whether the exchange has taken the present session's token; absent where no private channels are asked for.",
+        readers.private_channels_open,
+    ),
+    of_connection(
         Kind.COUNTER,
         "alpmon_connection_attempts_total",
         "Total number of connection attempts.",
