@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from websockets.asyncio.client import ClientConnection
@@ -98,6 +98,17 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         self._close_timer: asyncio.TimerHandle | None = None
 
     # What the handler and the worker may do
+
+    async def handshake(self, *arguments: Any, **options: Any) -> None:
+        """Upgrade.
+
+        Raises:
+            websockets.exceptions.InvalidHandshake: the peer does not; it may have said so before it was asked.
+        """
+        if self.protocol.handshake_exc is None:
+            await super().handshake(*arguments, **options)
+        else:
+            raise self.protocol.handshake_exc
 
     def send_text_now(self, data: bytes) -> float | None:
         """Send a text message.
@@ -261,11 +272,9 @@ class ProbeConnection(ClientConnection, asyncio.BufferedProtocol):
         seen = self._head_end + data
         found = seen.find(_HEAD_END)
         self._head_end = seen[-len(_HEAD_END) + 1 :]
-        if found < 0:
-            super().data_received(data)
-            return b""
-        cut = found + len(_HEAD_END) - (len(seen) - len(data))
+        cut = len(data) if found < 0 else found + len(_HEAD_END) - (len(seen) - len(data))
         super().data_received(data[:cut])
+        self._limit_closing()  # A peer that speaks no HTTP need not go by itself.
         if self.protocol.state is State.OPEN:
             self._opened = True
             self._handler.opened(self, self._arrived, self._arrived_wall)

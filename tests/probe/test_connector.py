@@ -368,6 +368,75 @@ async def test_an_answer_that_is_no_handshake(response: bytes) -> None:
     assert 0 < len(failed.detail) <= 123
 
 
+async def in_pieces(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """A byte at a time, each read before the next is written wherever the loop lets it."""
+    for byte in data:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("greeting", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9\r\n", "did not receive a valid HTTP response"),
+        (b"\x00\x01\xff\r\n\r\n", "did not receive a valid HTTP response"),
+        (b"x" * 20_000, "expected no more than"),
+    ],
+)
+async def test_a_server_of_something_else_that_stays_is_no_silent_one(
+    greeting: bytes, words: str, asked: bool, scheme: str, authority: trustme.CA, ca_file: Path
+) -> None:
+    """It need not hang up to be known for what it is, whether it speaks first or waits for a request."""
+    told = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if asked:
+            await reader.readuntil(b"\r\n\r\n")
+        await in_pieces(writer, greeting[:1000])
+        writer.write(greeting[1000:])
+        await told.wait()
+
+    options = {"ssl": server_tls(authority.issue_cert("localhost"))} if scheme == "wss" else {}
+    async with tcp_server(answer, **options) as port:
+        failed = await failure(
+            ConnectRequest(f"{scheme}://localhost:{port}", ca_file=ca_file, connect_timeout_seconds=5)
+        )
+        told.set()
+    assert (failed.reason, failed.phase) == (FailureReason.HANDSHAKE, Phase.UPGRADE)
+    assert words in failed.detail
+
+
+async def test_a_greeting_that_comes_with_the_end_of_the_tls_handshake(authority: trustme.CA, ca_file: Path) -> None:
+    """It may be read before there was an occasion to ask for anything."""
+    told = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9\r\n")
+        await told.wait()
+
+    context = server_tls(authority.issue_cert("localhost"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # The server has the last word of this handshake.
+    async with tcp_server(answer, ssl=context) as port:
+        failed = await failure(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file))
+        told.set()
+    assert (failed.reason, failed.phase) == (FailureReason.HANDSHAKE, Phase.UPGRADE)
+    assert "did not receive a valid HTTP response" in failed.detail
+
+
+async def test_a_response_that_comes_byte_by_byte_is_one() -> None:
+    """Half a line of HTTP is no reason to give up."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: bytes) -> None:
+        await in_pieces(writer, response)
+        await reader.read()
+
+    async with raw_server(handle) as port:
+        connected = await connect(ConnectRequest(f"ws://localhost:{port}"), Log(), Phases())
+        await drop(connected)
+
+
 async def test_a_server_that_hangs_up_on_the_request() -> None:
     """A connection that ends before the response is a failure of the handshake."""
 
