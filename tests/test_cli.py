@@ -163,6 +163,20 @@ def test_a_resolver_that_hangs_holds_up_neither_an_address_nor_the_end(start: ty
     assert (tmp_path / "state").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is always full")
+def test_a_recording_that_stops_is_told_when_it_does_and_by_the_exit_code(start: type[Running], tmp_path: Path) -> None:
+    """The monitor goes on without it."""
+    target = {"name": "t", "url": f"ws://127.0.0.1:{free_port()}/ws", "topics": ["trade.*"]}
+    config = {"listen": f"127.0.0.1:{free_port()}", "targets": [target]}
+    (tmp_path / "alpmon.yaml").write_text(json.dumps(config))
+    running = start("record", "/dev/full", "--config", str(tmp_path / "alpmon.yaml"))
+    told = json.loads(running.until_says("recording stopped"))
+    assert (told["level"], told["file"], told["reason"]) == ("error", "/dev/full", "No space left on device")
+    assert get(f"http://{config['listen']}/-/healthy") == "healthy\n"
+    assert running.end(signal.SIGTERM) == 1
+    assert running.lines[-1].endswith("cannot write /dev/full: No space left on device\n")
+
+
 def test_a_hangup_takes_up_the_changed_file_and_a_mistake_in_it_changes_nothing(
     start: type[Running], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
+import structlog
 
 from alpmon.telemetry.entries import (
     AnyEntry,
@@ -151,7 +152,11 @@ class Tape:
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        self.failure = self.failure or f"cannot write {self._path}: {error.strerror or error}"
+        """Nothing is written from here on: said at once, for nothing else shows it until the end."""
+        if not self.failure:
+            reason = error.strerror or str(error)
+            self.failure = f"cannot write {self._path}: {reason}"
+            structlog.get_logger("alpmon").error("recording stopped", file=str(self._path), reason=reason)
 
     def _establish(self, entry: AnyEntry) -> None:
         if isinstance(entry, Held):

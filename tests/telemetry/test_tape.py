@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from alpmon.telemetry.entries import AnyEntry, Disconnected, Header, Held, Learnt, Open, Text
 from alpmon.telemetry.tape import Tape, TapeError, keep_flushed
@@ -392,9 +393,14 @@ def test_a_file_that_cannot_be_made_is_said_at_the_start(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is always full")
 def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
-    """The monitor goes on, and it is said."""
+    """The monitor goes on, and it is said, once, when it happens."""
     writer = tape(Path("/dev/full"))
-    for number in range(10_000):
-        writer.write(text(number))
-    writer.close()
+    with capture_logs() as logs:
+        for number in range(10_000):
+            writer.write(text(number))
+    with capture_logs() as later:
+        writer.close()
     assert "No space left" in writer.failure
+    why = {"file": "/dev/full", "reason": "No space left on device"}
+    assert logs == [{"event": "recording stopped", "log_level": "error", **why}]
+    assert later == []
