@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import IO, Final
 
 _SUFFIX_OF_PACKED: Final = ".gz"
+_SUFFIXES_OF_OTHERS: Final = frozenset(
+    {".7z", ".br", ".bz2", ".gz", ".gzip", ".lz4", ".lzma", ".xz", ".z", ".zip", ".zst", ".zstd"}
+)
 _HEADER_START: Final = b'{"event":"header",'
 _MAX_HEADER_BYTES: Final = 16 << 20
 
@@ -44,6 +47,11 @@ class PartFile:
         """Finish it."""
         self._out.close()
         self._raw.close()
+
+
+def promises_another_packing(path: Path) -> bool:
+    """Whether a file of this name would not be what the name says; `.GZ` counts, which gzip itself takes as well."""
+    return path.suffix != _SUFFIX_OF_PACKED and path.suffix.lower() in _SUFFIXES_OF_OTHERS
 
 
 def part_of(path: Path, number: int) -> Path:

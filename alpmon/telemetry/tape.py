@@ -27,7 +27,7 @@ from alpmon.telemetry.entries import (
     Released,
     Reloaded,
 )
-from alpmon.telemetry.parts import PartFile, has_parts, shift, try_to_write
+from alpmon.telemetry.parts import PartFile, has_parts, promises_another_packing, shift, try_to_write
 
 FORMAT: Final = 1
 DEFAULT_PART_BYTES: Final = 64 << 20
@@ -67,7 +67,7 @@ class Tape:
         learning: Asked when a part begins but for the first, which is told by whoever recalls.
 
     Raises:
-        TapeError: the file cannot be written.
+        TapeError: the file cannot be written, or its name promises another compression.
     """
 
     def __init__(
@@ -81,6 +81,8 @@ class Tape:
         part_bytes: int = DEFAULT_PART_BYTES,
         parts: int = DEFAULT_PARTS,
     ) -> None:
+        if promises_another_packing(path):
+            raise TapeError(f"cannot write {path}: only gzip compresses; name it {path.with_suffix('.gz')}")
         self.failure: str = ""
         self.learning: Learning | None = None
         self._path = path

@@ -372,6 +372,8 @@ def test_replay_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
     assert f"holds target '{TARGET}', and the configuration given has only 'other'" in stranger.output
     nowhere = run("record", str(tmp_path / "no" / "x"))
     assert (nowhere.exit_code, "cannot write" in nowhere.output) == (2, True)
+    packed = run("record", str(tmp_path / "x.zst"))
+    assert (packed.exit_code, packed.output.count("\n"), "x.gz" in packed.output) == (2, 1, True)
 
 
 def thin_recording(path: Path, state: Rate) -> None:

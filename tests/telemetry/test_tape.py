@@ -391,6 +391,14 @@ def test_a_file_that_cannot_be_made_is_said_at_the_start(tmp_path: Path) -> None
         tape(tmp_path / "nowhere" / "x")
 
 
+@pytest.mark.parametrize("suffix", ["zst", "xz", "bz2", "lz4", "br", "ZST", "GZ"])
+def test_a_name_that_promises_another_compression_is_refused(tmp_path: Path, suffix: str) -> None:
+    """It would hold plain lines."""
+    with pytest.raises(TapeError, match=rf"x\.jsonl\.{suffix}: only gzip compresses; name it .*x\.jsonl\.gz$"):
+        tape(tmp_path / f"x.jsonl.{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is always full")
 def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
     """The monitor goes on, and it is said, once, when it happens."""
