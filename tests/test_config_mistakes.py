@@ -150,11 +150,23 @@ TARGETS = {
     ),
     "url with a bad port": (
         "{name: a, url: 'ws://h:70000/', topics: [trade.*]}",
-        "targets[0].url: must be a URL with a host, got 'ws://h:70000/'; such as wss://example.com/path",
+        "targets[0].url: the port must be a number from 1 to 65535, got 'ws://h:70000/'",
+    ),
+    "url with a port that is no number": (
+        "{name: a, url: 'ws://h:abc/', topics: [trade.*]}",
+        "targets[0].url: the port must be a number from 1 to 65535, got 'ws://h:abc/'",
+    ),
+    "url with port 0": (
+        "{name: a, url: 'ws://h:0/', topics: [trade.*]}",
+        "targets[0].url: the port must be a number from 1 to 65535, got 'ws://h:0/'",
+    ),
+    "url with half a bracket": (
+        "{name: a, url: 'ws://[::1/', topics: [trade.*]}",
+        "targets[0].url: must be a URL with a host, got 'ws://[::1/'; such as wss://example.com/path",
     ),
     "url with a space": (
         "{name: a, url: 'ws://h/ x', topics: [trade.*]}",
-        "targets[0].url: must be a URL with a host, got 'ws://h/ x'; such as wss://example.com/path",
+        "targets[0].url: must not hold a space or an unprintable character, got 'ws://h/ x'; write a space as %20",
     ),
     "url with a fragment": (
         "{name: a, url: 'ws://h/#x', topics: [trade.*]}",

@@ -53,7 +53,8 @@ def websocket_url(value: str) -> str:
     try:
         return TypeAdapter(WsUrl).validate_python(value)
     except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from None
+        fault = error.errors()[0]["ctx"]["faults"][0]
+        raise ValueError("; ".join(filter(None, (fault.problem, fault.hint)))) from None
 
 
 @_checked

@@ -116,20 +116,30 @@ def _listen(value: object) -> object:
     return value
 
 
-def _split_url(text: str) -> SplitResult:
-    if not text.isprintable() or " " in text:
-        raise ValueError("it holds a space or an unprintable character")
-    url = urlsplit(text)
-    if not url.hostname or url.port == 0:
-        raise ValueError("it names no host")
+def _split_url(text: str, example: str) -> SplitResult:
+    if " " in text or not text.isprintable():
+        raise refusal(Fault("must not hold a space or an unprintable character", "write a space as %20"))
+    no_host = refusal(Fault("must be a URL with a host", f"such as {example}"))
+    try:
+        url = urlsplit(text)
+    except ValueError:  # brackets that are no IPv6 address
+        raise no_host from None
+    if not _has_possible_port(url):
+        raise refusal(Fault(f"the port must be a number from 1 to {_MAX_PORT}"))
+    if not url.hostname:
+        raise no_host
     return url
 
 
-def _url(text: str, schemes: tuple[str, str]) -> str:
+def _has_possible_port(url: SplitResult) -> bool:
     try:
-        url = _split_url(text)
+        return url.port != 0
     except ValueError:
-        raise refusal(Fault("must be a URL with a host", f"such as {schemes[1]}://example.com/path")) from None
+        return False
+
+
+def _url(text: str, schemes: tuple[str, str]) -> str:
+    url = _split_url(text, f"{schemes[1]}://example.com/path")
     if url.scheme not in schemes:
         raise refusal(Fault(f"must start with {schemes[0]}:// or {schemes[1]}://"))
     if url.fragment:

@@ -394,7 +394,10 @@ async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchang
     ("arguments", "words"),
     [
         (["http://127.0.0.1/ws"], "must start with ws:// or wss://"),
-        (["ws://hunter22@127.0.0.1/ws"], "names a user without a password"),
+        (["ws://hunter22@127.0.0.1/ws"], "names a user without a password; write user:password@host"),
+        (["ws://user:hunter22/ws"], "the port must be a number from 1 to 65535"),
+        (["ws://127.0.0.1:99999/"], "the port must be a number from 1 to 65535"),
+        (["ws://127.0.0.1:1/w s"], "must not hold a space or an unprintable character; write a space as %20"),
         (["--topic", "tickers.*"], "names no public channel"),
         (["--timeout", "30"], "no duration"),
         (["--timeout", "0s"], "more than nothing"),
