@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -426,6 +427,52 @@ def test_config_commands_name_every_mistake_and_exit_2(command: str, tmp_path: P
     result = CliRunner().invoke(main, ["config", command, str(path)])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (f"{path}:1: lisen: unknown key; did you mean 'listen'?\n{path}:1: targets: missing\n")
+
+
+def checked_with_web(folder: Path, web: str | None) -> Result:
+    """`alpmon config check` of a file that names another one, which holds this; None is one that is not there."""
+    (folder / "alpmon.yaml").write_text(f"web_config_file: web.yaml\n{ONE_TARGET}")
+    if web is not None:
+        (folder / "web.yaml").write_text(web)
+    return CliRunner().invoke(main, ["config", "check", str(folder / "alpmon.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        (None, ": cannot be read: No such file or directory"),
+        ("basic_auth_users: {ada: hunter22}", ":1: basic_auth_users.ada: must be a bcrypt hash"),
+        (f"basic_auth_users: {{ada: $2y$17${'x' * 53}}}", ":1: basic_auth_users.ada: a cost of 17 cannot be served"),
+        ("\nbasic_auth_user: {}", ":2: basic_auth_user: unknown key; did you mean 'basic_auth_users'?"),
+        ("tls_server_config: {cert_file: a, key_file: b}", ": tls_server_config: a certificate or key cannot be used"),
+        (
+            "tls_server_config: {cert_file: a, key_file: b, min_version: TLS13, max_version: TLS12}",
+            ":1: tls_server_config.min_version: must not be above max_version",
+        ),
+        (
+            "tls_server_config: {cert_file: a, key_file: b, cipher_suites: [RC4]}",
+            ":1: tls_server_config.cipher_suites[0]: is no cipher suite that can be served",
+        ),
+    ],
+)
+def test_config_check_names_the_mistakes_of_the_web_configuration_file(
+    tmp_path: Path, web: str | None, words: str
+) -> None:
+    """What `alpmon run` would refuse is not called good."""
+    result = checked_with_web(tmp_path, web)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"{tmp_path / 'web.yaml'}{words}")
+    assert (result.stderr.count("\n"), "hunter22" in result.stderr) == (1, False)
+
+
+def test_config_check_says_that_both_files_are_good(tmp_path: Path) -> None:
+    """The certificate is read with its key, as it will be."""
+    certificate = trustme.CA().issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "all.pem"))
+    result = checked_with_web(tmp_path, "tls_server_config: {cert_file: all.pem, key_file: all.pem}")
+    web, main_file = tmp_path / "web.yaml", tmp_path / "alpmon.yaml"
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{web}: good\n{main_file}: good; targets: 1, topics: 1\n"
 
 
 def test_config_show_prints_what_show_says(tmp_path: Path) -> None:

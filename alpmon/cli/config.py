@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from alpmon.cli import params
-from alpmon.cli.startup import load
+from alpmon.cli.startup import load, refuse
 
 
 @click.group()
@@ -19,10 +19,31 @@ def config() -> None:
 @config.command(short_help="Name every mistake in FILE with its line.")
 @click.argument("file", type=params.FILE)
 def check(file: Path) -> None:
-    """Name every mistake in FILE with its line; exit code 2 if there is one."""
+    """Name every mistake in FILE with its line, and in the web_config_file that it names; exit code 2 if there is one.
+
+    Whatever passes, `alpmon run` takes up. The files of tokens, keys, secrets and CAs may come later, and are not read.
+    """
     found = load(file)
+    if found.web_config_file is not None:
+        _check_web(found.web_config_file)
     topics = sum(len(target.topics) for target in found.targets)
     click.echo(f"{file}: good; targets: {len(found.targets)}, topics: {topics}")
+
+
+def _check_web(file: Path) -> None:
+    """Go through a web configuration file as the monitor does, certificates included; the end if that cannot be had."""
+    from alpmon.config import ConfigError
+    from alpmon.config.access import load_access
+
+    try:
+        tls = load_access(file).tls_server_config
+        if tls is not None:
+            from alpmon.web.tls import server_context
+
+            server_context(tls, file)
+    except ConfigError as error:
+        refuse(str(error))
+    click.echo(f"{file}: good")
 
 
 @config.command()

@@ -19,8 +19,9 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 `alpmon run --config FILE` reads one YAML file. `alpmon config check FILE` names every mistake in it at once,
-`alpmon config show FILE` prints what it comes to, defaults included and secrets masked, and `alpmon config schema`
-prints the JSON Schema (draft 2020-12) for an editor. A mistake looks like this; the exit code is 2:
+and in the `web_config_file` that it names; `alpmon config show FILE` prints what it comes to, defaults included and
+secrets masked, and `alpmon config schema` prints the JSON Schema (draft 2020-12) for an editor. A mistake looks like
+this; the exit code is 2:
 
 ```
 alpmon.yaml:12: targets[0].timeouts.conect: unknown key; did you mean 'connect'?
