@@ -103,7 +103,7 @@ async def connect(request: ConnectRequest, handler: FrameHandler, observe: Obser
     except ConnectFailed:
         raise
     except Exception as exc:
-        failure = translated(exc, attempt.phase)
+        failure = None if exc is attempt.bug else translated(exc, attempt.phase)
         if failure is None:
             raise
         raise failure from exc
@@ -113,10 +113,15 @@ class _Attempt:
     """One attempt; knows which phase it is in, for the one who has to name a failure.
 
     A phase begins where the one before it ended, so that every second of the attempt belongs to one.
+
+    Attributes:
+        phase: The present one.
+        bug: What the observer raised, which no network had a part in, whatever it is.
     """
 
     def __init__(self, request: ConnectRequest, handler: FrameHandler, observe: Observe) -> None:
         self.phase = Phase.RESOLVE
+        self.bug: Exception | None = None
         self._request = request
         self._uri = parse_uri(request.url)
         self._observe = observe
@@ -130,6 +135,7 @@ class _Attempt:
         self._since = monotonic()
         connection = await self._open(proxy, context)
         try:
+            self._passed_to(Phase.UPGRADE)
             await connection.handshake(user_agent_header=self._request.user_agent)
             self._passed_to(Phase.WELCOME)
         except BaseException:
@@ -147,7 +153,11 @@ class _Attempt:
     def _passed_to(self, phase: Phase) -> None:
         """The present phase succeeded, and this one begins."""
         now = monotonic()
-        self._observe(self.phase, now - self._since)
+        try:
+            self._observe(self.phase, now - self._since)
+        except Exception as bug:
+            self.bug = bug
+            raise
         self.phase, self._since = phase, now
 
     def _connection(self, handler: FrameHandler) -> ProbeConnection:
@@ -231,12 +241,14 @@ class _Attempt:
 
     async def _open_on(self, sock: socket.socket, context: ssl.SSLContext | None) -> ProbeConnection:
         if context is None:
-            self._passed_to(Phase.UPGRADE)
             _, connection = await self._loop.create_connection(self._factory, sock=sock)
             return connection
-        self._passed_to(Phase.TLS)
+        try:
+            self._passed_to(Phase.TLS)
+        except BaseException:
+            sock.close()
+            raise
         _, connection = await self._loop.create_connection(self._factory, sock=sock, ssl=context, **self._tls_options())
-        self._passed_to(Phase.UPGRADE)
         return connection
 
     async def _open_in(self, tunnel: asyncio.Transport, context: ssl.SSLContext | None) -> ProbeConnection:
@@ -249,7 +261,6 @@ class _Attempt:
             if transport is None:  # The proxy hung up in the middle of it.
                 raise ConnectionResetError(errno.ECONNRESET, "the proxy closed the tunnel")
             connection.connection_made(transport)
-        self._passed_to(Phase.UPGRADE)
         return connection
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import errno
 import logging
 import os
 import socket
@@ -484,16 +485,20 @@ async def test_a_cancelled_attempt_leaves_no_socket(scheme: str) -> None:
         await hung_up.wait()
 
 
-async def test_a_bug_is_not_taken_for_a_failure() -> None:
-    """An exception that no network can cause comes out as it is, and closes the socket all the same."""
+@pytest.mark.parametrize("bug", [TypeError("a bug"), OSError(errno.ENOSPC, "a bug"), TimeoutError("a bug")])
+@pytest.mark.parametrize("phase", [Phase.RESOLVE, Phase.TCP, Phase.TLS, Phase.UPGRADE])
+async def test_a_bug_of_the_observer_is_not_taken_for_a_failure(
+    bug: Exception, phase: Phase, authority: trustme.CA, ca_file: Path
+) -> None:
+    """It comes out as it is, though a network could raise the same, and closes the socket all the same."""
 
-    def observe(phase: Phase, seconds: float) -> None:
-        if phase is Phase.UPGRADE:
-            raise TypeError("a bug")
+    def observe(succeeded: Phase, seconds: float) -> None:
+        if succeeded is phase:
+            raise bug
 
-    async with websocket() as port:
-        with pytest.raises(TypeError, match="a bug"):
-            await connect(ConnectRequest(f"ws://localhost:{port}"), Log(), observe)
+    async with websocket(ssl=server_tls(authority.issue_cert("localhost"))) as port:
+        with pytest.raises(type(bug), match="a bug"):
+            await connect(ConnectRequest(f"wss://localhost:{port}", ca_file=ca_file), Log(), observe)
 
 
 async def test_frames_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
