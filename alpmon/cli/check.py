@@ -71,7 +71,8 @@ def check(
     One check cannot tell a quiet pair from a dead feed: a topic that delivers nothing in time is unhealthy. Where
     silence is normal, ask for --messages 0.
 
-    Exit code: 0 healthy, 1 unhealthy (or one of several is), 2 usage or a bad configuration.
+    Exit code: 0 healthy, 1 unhealthy (or one of several is), 2 usage, a bad configuration or an output that cannot be
+    written.
     """
     if config_file is not None and (url is not None or insecure or ca_file is not None):
         raise click.UsageError("--config says where and how to connect; it goes without URL, --insecure and --ca")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import msgspec
 
 from alpmon.cli import checkview
+from alpmon.cli.output import echo
 from alpmon.probe.check.report import Report
 from alpmon.probe.check.request import CheckRequest
 from alpmon.probe.check.steps import check
@@ -34,7 +34,7 @@ async def several(requests: Sequence[CheckRequest], *, as_json: bool) -> bool:
     if as_json:
         _echo(reports)
     else:
-        click.echo(f"{healthy} of {len(reports)} targets healthy")
+        echo(f"{healthy} of {len(reports)} targets healthy")
     return healthy == len(reports)
 
 
@@ -47,4 +47,4 @@ def _ignore(_: Report) -> None:
 
 
 def _echo(value: Report | list[Report]) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

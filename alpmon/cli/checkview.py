@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from alpmon.cli.output import echo
 from alpmon.masking import mask_urls
 from alpmon.probe.check.report import Report, Step, StepReport, Verdict
 
@@ -25,13 +26,13 @@ class Tree:
         self._marks = _MARKS if fancy else _PLAIN_MARKS
         self._branch, self._end, self._dots = ("├─ ", "└─ ", "…") if fancy else ("|- ", "`- ", "...")
         self._awaited: tuple[Step, float] | None = None
-        click.echo(mask_urls(url))
+        echo(mask_urls(url))
 
     def waiting(self, step: Step, seconds: float) -> None:
         """Say what is being waited for, below everything else."""
         self._awaited = step, seconds
         text = f"{self._branch}{self._dots} {step:<{_NAME_WIDTH}}  up to {seconds:.3g} s"
-        click.echo(_ERASE_LINE + click.style(text, dim=True), nl=False)
+        echo(_ERASE_LINE + click.style(text, dim=True), nl=False)
 
     def done(self, report: StepReport) -> None:
         """A line for the step."""
@@ -40,14 +41,14 @@ class Tree:
         words = "  ".join(filter(None, (report.topic, report.detail)))
         time = "" if report.seconds is None else shown(report.seconds)
         line = f"{self._branch}{mark} {report.step:<{_NAME_WIDTH}} {time:>{_TIME_WIDTH}}  {words}"
-        click.echo(_ERASE_LINE + line.rstrip())
+        echo(_ERASE_LINE + line.rstrip())
         if report.step is Step.MESSAGE and verdict is Verdict.OK and self._awaited is not None:
             self.waiting(*self._awaited)  # Messages come in any order, beside the pong.
 
     def end(self, report: Report) -> None:
         """The verdict."""
         style = {"fg": "green" if report.healthy else "red", "bold": True}
-        click.echo(f"{_ERASE_LINE}{self._end}{click.style(verdict_of(report), **style)}")  # type: ignore[arg-type]
+        echo(f"{_ERASE_LINE}{self._end}{click.style(verdict_of(report), **style)}")  # type: ignore[arg-type]
 
 
 class Lines:
@@ -60,11 +61,11 @@ class Lines:
         """A line for the step."""
         time = "-" if report.seconds is None else shown(report.seconds)
         words = (report.step, report.verdict, time, report.topic, report.detail)
-        click.echo(" ".join(filter(None, words)))
+        echo(" ".join(filter(None, words)))
 
     def end(self, report: Report) -> None:
         """The verdict."""
-        click.echo(verdict_of(report))
+        echo(verdict_of(report))
 
 
 class Silent:
@@ -82,7 +83,7 @@ def tell(report: Report, *, terminal: bool, encoding: str) -> None:
     heading = f"{report.target} {report.url}"
     view = view_of(heading, terminal=terminal, encoding=encoding)
     if isinstance(view, Lines):
-        click.echo(heading)
+        echo(heading)
     for step in report.steps:
         view.done(step)
     view.end(report)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alpmon.cli import params
+from alpmon.cli.output import echo
 from alpmon.cli.startup import load, refuse
 
 
@@ -27,7 +28,7 @@ def check(file: Path) -> None:
     if found.web_config_file is not None:
         _check_web(found.web_config_file)
     topics = sum(len(target.topics) for target in found.targets)
-    click.echo(f"{file}: good; targets: {len(found.targets)}, topics: {topics}")
+    echo(f"{file}: good; targets: {len(found.targets)}, topics: {topics}")
 
 
 def _check_web(file: Path) -> None:
@@ -43,7 +44,7 @@ def _check_web(file: Path) -> None:
             server_context(tls, file)
     except ConfigError as error:
         refuse(str(error))
-    click.echo(f"{file}: good")
+    echo(f"{file}: good")
 
 
 @config.command()
@@ -52,7 +53,7 @@ def show(file: Path) -> None:
     """Print what FILE comes to, defaults included and secrets masked."""
     from alpmon.config import show as shown
 
-    click.echo(shown(load(file)), nl=False)
+    echo(shown(load(file)), nl=False)
 
 
 @config.command()
@@ -60,4 +61,4 @@ def schema() -> None:
     """Print the JSON Schema of a configuration file."""
     from alpmon.config import schema as schema_of
 
-    click.echo(json.dumps(schema_of(), indent=2))
+    echo(json.dumps(schema_of(), indent=2))

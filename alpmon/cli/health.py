@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from alpmon.cli import params
+from alpmon.cli.output import echo
 from alpmon.cli.startup import UNHEALTHY
 
 HEALTH_URL: Final = "http://127.0.0.1:9719/-/healthy"
@@ -31,7 +32,7 @@ def health(url: str, username_file: Path | None, password_file: Path | None) -> 
         raise click.UsageError("--username-file and --password-file go together")
     credentials = Credentials(username_file, password_file) if username_file and password_file else None
     try:
-        click.echo(ask(url, HEALTH_SECONDS, credentials))
+        echo(ask(url, HEALTH_SECONDS, credentials))
     except UnhealthyError as error:
         click.echo(str(error), err=True)
         sys.exit(UNHEALTHY)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from alpmon.cli import params
+from alpmon.cli.output import echo
 from alpmon.cli.startup import load, refuse
 
 
@@ -38,7 +39,7 @@ def replay(file: Path, config_file: Path | None) -> None:
     from alpmon.telemetry.untaped import read
 
     judge_by = None if config_file is None else load(config_file)
-    replay = Replay(click.echo, lambda config: parse(config, f"{file}, configuration", {}), judge_by)
+    replay = Replay(echo, lambda config: parse(config, f"{file}, configuration", {}), judge_by)
     try:
         replay.run(read(file, lambda remark: click.echo(remark, err=True)))
     except (ConfigError, ReplayError, TapeError) as error:

@@ -356,6 +356,54 @@ async def test_a_message_is_told_behind_the_ack_also_when_both_come_in_one_read(
     assert steps[3:7] == [["welcome", "ok"], ["ack", "ok"], ["message", "ok"], ["ping", "failed"]]
 
 
+async def into(stdout: int, *arguments: str) -> tuple[int, str]:
+    """`alpmon ...` with its output there: exit code, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alpmon", *arguments), stdout=stdout, stderr=asyncio.subprocess.PIPE, env=environment()
+    )
+    os.close(stdout)
+    _, err = await asyncio.wait_for(process.communicate(), START_SECONDS)
+    assert process.returncode is not None
+    return process.returncode, err.decode()
+
+
+@pytest.fixture
+async def healthy(start_exchange: StartExchange, tmp_path: Path) -> dict[str, list[str]]:
+    """Each way to call a check that is healthy."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    targets = [{"name": name, "url": exchange.url, "topics": ["ticker.*"]} for name in ("a", "b")]
+    (tmp_path / "alpmon.yaml").write_bytes(msgspec.json.encode({"targets": targets}))
+    file = str(tmp_path / "alpmon.yaml")
+    return {
+        "lines": ["check", exchange.url],
+        "json": ["check", exchange.url, "--json"],
+        "several": ["check", "--config", file],
+        "several as json": ["check", "--config", file, "--json"],
+        "show": ["config", "show", file],
+    }
+
+
+FORMS = ["lines", "json", "several", "several as json", "show"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_output_that_cannot_be_written_is_no_verdict(healthy: dict[str, list[str]], form: str) -> None:
+    """One line says what failed, and the exit code is not that of an exchange that is unwell."""
+    code, err = await into(os.open("/dev/full", os.O_WRONLY), *healthy[form])
+    assert (code, err) == (2, "cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_reader_that_has_seen_enough_ends_the_command_as_it_does_others(
+    healthy: dict[str, list[str]], form: str
+) -> None:
+    """Quietly, with the code of SIGPIPE: `alpmon check | head -1` tells a script nothing bad of the exchange."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    assert await into(writes, *healthy[form]) == (141, "")
+
+
 async def on_terminal(*arguments: str) -> tuple[int, str]:
     """`alpmon ...` on a terminal: exit code, and all that was shown there."""
     ours, theirs = pty.openpty()

@@ -63,7 +63,10 @@ def check_of(target: Target, topics: tuple[str, ...], messages: int, timeout_sec
 async def check_each(
     requests: Sequence[CheckRequest], audience: Audience, told: Callable[[Report], None]
 ) -> list[Report]:
-    """Check all of them, several at a time; `told` hears of each in the order of the requests."""
+    """Check all of them, several at a time; `told` hears of each in the order of the requests.
+
+    What `told` raises ends them all, and comes out as it is, which a task group would wrap.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(request: CheckRequest) -> Report:
@@ -71,8 +74,13 @@ async def check_each(
             return await check(request, audience)
 
     reports = []
-    async with asyncio.TaskGroup() as group:
-        for task in [group.create_task(one(request)) for request in requests]:
+    tasks = [asyncio.create_task(one(request)) for request in requests]
+    try:
+        for task in tasks:
             reports.append(await task)
             told(reports[-1])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return reports
