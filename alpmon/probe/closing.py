@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import PayloadTooBig
 
 from alpmon.masking import SECRETS
+from alpmon.probe.words import words_of
 from alpmon.telemetry.labels import Initiator
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def close_facts(protocol: Protocol, *, decided_to_drop: bool, network_error: Bas
         return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, "", cause, printable(str(error)))
     if decided_to_drop or sent_code is not None:
         return CloseFacts(Initiator.CLIENT, ABNORMAL_CLOSURE, sent_code, "", None)
-    words = "" if network_error is None else printable(str(network_error))
+    words = "" if network_error is None else printable(words_of(network_error))
     return CloseFacts(Initiator.NETWORK, ABNORMAL_CLOSURE, None, "", CloseCause.CONNECTION_LOST, words)
 
 

@@ -26,6 +26,7 @@ from alpmon.probe.connection import FrameHandler, ProbeConnection
 from alpmon.probe.failures import ConnectFailed, translated
 from alpmon.probe.resolver import Addresses, resolve
 from alpmon.probe.tls import client_context, not_after_wall
+from alpmon.probe.words import shown_address
 from alpmon.telemetry.labels import FailureReason, Phase
 
 DEFAULT_MAX_SIZE_BYTES: Final = 4 << 20
@@ -146,7 +147,7 @@ class _Attempt:
             connection,
             certificate_not_after_wall=None if tls is None else not_after_wall(tls),
             tls_version=None if tls is None else tls.version(),
-            peer=_shown_address(connection.remote_address),
+            peer=shown_address(*connection.remote_address[:2]),
             proxied=proxy is not None,
         )
 
@@ -272,9 +273,3 @@ class _TlsOptions(TypedDict):
 def _one_of(addresses: Addresses) -> str:
     """The best address, one of IPv4 if there is any: SOCKS4 knows no other, and many proxies listen on no other."""
     return str(min(addresses, key=lambda found: found[0] != socket.AF_INET)[-1][0])
-
-
-def _shown_address(address: tuple[object, ...]) -> str:
-    """`host:port`, with brackets around an IPv6 address."""
-    host, port = str(address[0]), address[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import InvalidProxyStatus, InvalidStatus, WebSocketException
 
 from alpmon.probe.closing import printable
+from alpmon.probe.words import words_of
 from alpmon.telemetry.labels import FailureReason, Phase
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def translated(exc: Exception, phase: Phase) -> ConnectFailed | None:
     if isinstance(exc, InvalidProxyStatus):  # Its patience is its own business: others may get through.
         return _refused_upgrade(exc.response, phase, "the proxy: ")
     if isinstance(exc, TimeoutError):
-        return ConnectFailed(FailureReason.TIMEOUT, phase, f"no answer in time ({phase})")
+        return ConnectFailed(FailureReason.TIMEOUT, phase, "no answer in time")
     if isinstance(exc, WebSocketException):
         reply = getattr(exc.__cause__, "error_code", None)
         return ConnectFailed(_SOCKS_REPLIES.get(reply, FailureReason.HANDSHAKE), phase, printable(_with_cause(exc)))
@@ -112,12 +113,12 @@ def _words(exc: OSError) -> str:
         return f"certificate refused: {exc.verify_message}"
     if isinstance(exc, ssl.SSLError):
         return f"TLS failed: {exc.reason or exc}"
-    return str(exc)
+    return words_of(exc)
 
 
 def _with_cause(exc: Exception) -> str:
     """The library's words, and what lay behind them, which its own text leaves out."""
-    return f"{exc}: {exc.__cause__}" if exc.__cause__ is not None else str(exc)
+    return f"{exc}: {words_of(exc.__cause__)}" if exc.__cause__ is not None else str(exc)
 
 
 def retry_after_seconds(status: int, value: str | None, wall: float) -> float | None:

@@ -169,7 +169,8 @@ async def test_a_server_that_never_shakes_hands_fails_at_tls() -> None:
 
 async def test_a_refused_connection_fails_at_tcp() -> None:
     """Nobody listens."""
-    assert_fails_at(await check(f"ws://127.0.0.1:{free_port()}/ws"), "tcp", "Connect call failed")
+    port = free_port()
+    assert_fails_at(await check(f"ws://127.0.0.1:{port}/ws"), "tcp", f"connection refused (127.0.0.1:{port})")
 
 
 async def test_a_status_instead_of_an_upgrade_is_named(start_exchange: StartExchange) -> None:
@@ -205,6 +206,18 @@ async def test_silence_after_the_upgrade_fails_at_the_welcome(start_exchange: St
     exchange = await start_exchange()
     exchange.faults.add(NoWelcome())
     assert_fails_at(await check(exchange.url, timeout=1.0), "welcome", "nothing in")
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 frame and no welcome in"), (3, "3 frames and no welcome in")])
+async def test_frames_that_are_no_welcome_are_counted(number: int, words: str) -> None:
+    """Something speaks, and not as an exchange does."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: bytes) -> None:
+        writer.write(response + frame(Opcode.TEXT, b"[]") * number)
+        await reader.read()
+
+    async with raw_server(handle) as port:
+        assert_fails_at(await check(f"ws://127.0.0.1:{port}/ws", timeout=1.0), "welcome", words)
 
 
 async def test_a_late_welcome_within_the_deadline_is_slow_and_healthy(start_exchange: StartExchange) -> None:
@@ -321,7 +334,7 @@ async def test_a_resolver_that_hangs_does_not_hold_the_process() -> None:
     )
     assert time.monotonic() - started < START_SECONDS
     assert (code, err) == (1, "")
-    assert out.splitlines()[-1] == "unhealthy: resolve: no answer in time (resolve)"
+    assert out.splitlines()[-1] == "unhealthy: resolve: no answer in time"
 
 
 async def test_a_pipe_gets_a_plain_line_a_step(start_exchange: StartExchange) -> None:

@@ -107,7 +107,7 @@ class _Check:
         peer, limit = self._peer, self._limit(WELCOME_SECONDS)
         self._begin(Step.WELCOME, limit)
         if not await self._until(lambda: peer.session.up, limit):
-            came = f"{peer.frames} frames, none of them a welcome" if peer.frames else "nothing"
+            came = f"{peer.frames} frame{'s' * (peer.frames > 1)} and no welcome" if peer.frames else "nothing"
             raise StepFailed(Step.WELCOME, await self._ended() or f"{came} in {limit:.3g} s")
         self._report(Step.WELCOME, Verdict.OK, peer.welcomed_at - peer.opened_at)
 
