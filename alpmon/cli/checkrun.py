@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from alpmon.cli import checkview
-from alpmon.cli.output import echo
+from alpmon.cli.output import echo, look
 from alpmon.probe.check.report import Report
 from alpmon.probe.check.request import CheckRequest
 from alpmon.probe.check.steps import check
@@ -21,7 +20,7 @@ async def one(request: CheckRequest, *, as_json: bool) -> bool:
         report = await check(request, checkview.Silent())
         _echo(report)
     else:
-        view = checkview.view_of(request.url, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+        view = checkview.view_of(request.url, look())
         report = await check(request, view)
         view.end(report)
     return report.healthy
@@ -39,7 +38,7 @@ async def several(requests: Sequence[CheckRequest], *, as_json: bool) -> bool:
 
 
 def _tell(report: Report) -> None:
-    checkview.tell(report, terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+    checkview.tell(report, look())
 
 
 def _ignore(_: Report) -> None:

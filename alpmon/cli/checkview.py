@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from alpmon.cli.output import echo
+from alpmon.cli.output import Look, echo
 from alpmon.masking import mask_urls
 from alpmon.probe.check.report import Report, Step, StepReport, Verdict
 
@@ -22,9 +22,10 @@ _SECONDS_A_DAY: Final = 86_400
 class Tree:
     """For a terminal: a line a step as it ends, and one below for what is being waited for."""
 
-    def __init__(self, url: str, *, fancy: bool) -> None:
-        self._marks = _MARKS if fancy else _PLAIN_MARKS
-        self._branch, self._end, self._dots = ("├─ ", "└─ ", "…") if fancy else ("|- ", "`- ", "...")
+    def __init__(self, url: str, look: Look) -> None:
+        self._marks = _MARKS if look.unicode else _PLAIN_MARKS
+        self._branch, self._end, self._dots = ("├─ ", "└─ ", "…") if look.unicode else ("|- ", "`- ", "...")
+        self._style = click.style if look.coloured else _unstyled
         self._awaited: tuple[Step, float] | None = None
         echo(mask_urls(url))
 
@@ -32,12 +33,12 @@ class Tree:
         """Say what is being waited for, below everything else."""
         self._awaited = step, seconds
         text = f"{self._branch}{self._dots} {step:<{_NAME_WIDTH}}  up to {seconds:.3g} s"
-        echo(_ERASE_LINE + click.style(text, dim=True), nl=False)
+        echo(_ERASE_LINE + self._style(text, dim=True), nl=False)
 
     def done(self, report: StepReport) -> None:
         """A line for the step."""
         verdict = report.verdict
-        mark = click.style(self._marks[verdict], fg=_COLOURS[verdict])
+        mark = self._style(self._marks[verdict], fg=_COLOURS[verdict])
         words = "  ".join(filter(None, (report.topic, report.detail)))
         time = "" if report.seconds is None else shown(report.seconds)
         line = f"{self._branch}{mark} {report.step:<{_NAME_WIDTH}} {time:>{_TIME_WIDTH}}  {words}"
@@ -47,8 +48,8 @@ class Tree:
 
     def end(self, report: Report) -> None:
         """The verdict."""
-        style = {"fg": "green" if report.healthy else "red", "bold": True}
-        echo(f"{_ERASE_LINE}{self._end}{click.style(verdict_of(report), **style)}")  # type: ignore[arg-type]
+        verdict = self._style(verdict_of(report), fg="green" if report.healthy else "red", bold=True)
+        echo(f"{_ERASE_LINE}{self._end}{verdict}")
 
 
 class Lines:
@@ -78,10 +79,10 @@ class Silent:
         """Nothing to show."""
 
 
-def tell(report: Report, *, terminal: bool, encoding: str) -> None:
+def tell(report: Report, look: Look) -> None:
     """All of a check that is over, below its target's name and URL."""
     heading = f"{report.target} {report.url}"
-    view = view_of(heading, terminal=terminal, encoding=encoding)
+    view = view_of(heading, look)
     if isinstance(view, Lines):
         echo(heading)
     for step in report.steps:
@@ -89,9 +90,13 @@ def tell(report: Report, *, terminal: bool, encoding: str) -> None:
     view.end(report)
 
 
-def view_of(url: str, *, terminal: bool, encoding: str) -> Tree | Lines:
+def view_of(url: str, look: Look) -> Tree | Lines:
     """The view that an output can show."""
-    return Tree(url, fancy="utf" in encoding.lower()) if terminal else Lines()
+    return Tree(url, look) if look.terminal else Lines()
+
+
+def _unstyled(text: str, **_: object) -> str:
+    return text
 
 
 def verdict_of(report: Report) -> str:

@@ -5,8 +5,32 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import dataclass
 
 import click
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What standard output can show, and is wanted to.
+
+    Attributes:
+        terminal: The cursor can be moved.
+        unicode: There are more characters than ASCII's.
+        coloured: Colours and weights.
+    """
+
+    terminal: bool
+    unicode: bool
+    coloured: bool
+
+
+def look() -> Look:
+    """As the stream and the environment say: TERM=dumb moves no cursor, NO_COLOR (no-color.org) is what it says."""
+    out = sys.stdout
+    if out is None or not out.isatty() or os.environ.get("TERM") == "dumb":
+        return Look(terminal=False, unicode=False, coloured=False)
+    return Look(terminal=True, unicode="utf" in out.encoding.lower(), coloured=not os.environ.get("NO_COLOR"))
 
 
 class OutputError(click.ClickException):

@@ -417,7 +417,7 @@ async def test_a_reader_that_has_seen_enough_ends_the_command_as_it_does_others(
     assert await into(writes, *healthy[form]) == (141, "")
 
 
-async def on_terminal(*arguments: str) -> tuple[int, str]:
+async def on_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
     """`alpmon ...` on a terminal: exit code, and all that was shown there."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -425,7 +425,7 @@ async def on_terminal(*arguments: str) -> tuple[int, str]:
         *("-m", "alpmon", *arguments),
         stdout=theirs,
         stderr=theirs,
-        env={**environment(), "LC_ALL": "C.UTF-8"},
+        env={**environment(), "LC_ALL": "C.UTF-8", "TERM": "xterm", "NO_COLOR": "", **variables},
     )
     os.close(theirs)
     code = await asyncio.wait_for(process.wait(), START_SECONDS)
@@ -449,6 +449,33 @@ async def test_a_terminal_gets_a_tree_that_fills_in(start_exchange: StartExchang
     assert text.index("… welcome") < text.index("✓\x1b[0m welcome")
     assert "└─" in text.splitlines()[-1]
     assert "healthy in" in text.splitlines()[-1]
+
+
+async def test_no_color_leaves_the_tree_without_colours(start_exchange: StartExchange) -> None:
+    """https://no-color.org; the cursor moves still."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    code, text = await on_terminal("check", exchange.url, NO_COLOR="1")
+    assert code == 0
+    assert text.index("… welcome") < text.index("├─ ✓ welcome")
+    assert "\x1b" not in text.replace("\r\x1b[2K", "")
+
+
+async def test_a_dumb_terminal_gets_the_lines_of_a_pipe(start_exchange: StartExchange) -> None:
+    """It can neither move the cursor nor erase."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    code, text = await on_terminal("check", exchange.url, TERM="dumb")
+    assert (code, "\x1b" in text) == (0, False)
+    assert text.startswith("resolve ok ")
+    assert text.splitlines()[-1].startswith("healthy in ")
+
+
+async def test_no_output_at_all_is_nothing_to_fail_for(start_exchange: StartExchange) -> None:
+    """`>&-`, as a script has it that wants the exit code only."""
+    exchange = await start_exchange(market=True, rate=20.0)
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "alpmon", "check", exchange.url]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment())
+    _, err = await asyncio.wait_for(process.communicate(), START_SECONDS)
+    assert (process.returncode, err.decode()) == (0, "")
 
 
 @pytest.mark.parametrize(
