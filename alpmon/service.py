@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from alpmon import logs
 from alpmon.background import in_background
 from alpmon.config import ConfigError, show
+from alpmon.config.values import Fault
 from alpmon.probe.supervisor import Supervisor
 from alpmon.probe.taped import learnt_by
 from alpmon.telemetry import lately
@@ -36,14 +37,15 @@ from alpmon.web.reload import NOTHING_TO_RELOAD
 from alpmon.web.server import serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
     from types import TracebackType
 
     from alpmon.config import Config
+    from alpmon.config.loader import Further
     from alpmon.telemetry.tape import Tape
 
-Source: TypeAlias = Callable[[], "Config"]
-"""Reads the configuration anew; raises `ConfigError`."""
+Source: TypeAlias = Callable[["Further"], "Config"]
+"""Reads the configuration anew, unless there is something further wrong with it; raises `ConfigError`."""
 
 FIXED_KEYS: Final = ("listen", "web_config_file", "shard", "state_file")
 """What is taken up at the start only."""
@@ -158,12 +160,9 @@ class Service:
 
     def _take_up(self, source: Source) -> list[str]:
         try:
-            config = source()
+            config = source(self._changes_of_fixed_keys)
         except ConfigError as error:
             return str(error).splitlines()
-        fixed = [key for key in FIXED_KEYS if getattr(config, key) != getattr(self.config, key)]
-        if fixed:
-            return [f"{key}: cannot change while alpmon runs; restart it" for key in fixed]
         self.config = config
         logs.configure(config.log.level, config.log.format)
         now = time.monotonic()
@@ -171,6 +170,11 @@ class Service:
             self.monitor.tape.reloaded(show(config), now, time.time())
         self._supervisor.change(config, now)
         return []
+
+    def _changes_of_fixed_keys(self, config: Config) -> Iterator[Fault]:
+        for key in FIXED_KEYS:
+            if getattr(config, key) != getattr(self.config, key):
+                yield Fault("cannot change while alpmon runs", "restart it", (key,))
 
     def _remember(self) -> None:
         """Save what is learnt now and then, and once more when nothing changes any longer."""

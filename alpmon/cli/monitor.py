@@ -10,7 +10,7 @@ import click
 
 from alpmon import __version__
 from alpmon.cli import params
-from alpmon.cli.startup import UNHEALTHY, load, read, refuse, run_loop
+from alpmon.cli.startup import UNHEALTHY, load, read_anew, refuse, run_loop
 
 if TYPE_CHECKING:
     from alpmon.config import Config
@@ -85,7 +85,7 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
 
 def _source(config_file: Path | None, listen: str | None) -> Source | None:
     """Where the configuration can be read anew; without a file there is nothing to reload."""
-    return None if config_file is None else lambda: read(config_file, listen)
+    return None if config_file is None else lambda further: read_anew(config_file, listen, further)
 
 
 def _log(config: Config) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from alpmon.config import Config
+    from alpmon.config.loader import Further
 
 UNHEALTHY: Final = 1
 BAD_CONFIGURATION: Final = 2
@@ -36,7 +37,21 @@ def read(config_file: Path | None, listen: str | None) -> Config:
     """
     from alpmon import config
 
-    found = config.default_config() if config_file is None else config.load(config_file)
+    return _at(listen, config.default_config() if config_file is None else config.load(config_file))
+
+
+def read_anew(config_file: Path, listen: str | None, further: Further) -> Config:
+    """The same from the file as it is now, if nothing is further wrong with it.
+
+    Raises:
+        ConfigError: there are mistakes in the file.
+    """
+    from alpmon import config
+
+    return _at(listen, config.load(config_file, further=lambda found: further(_at(listen, found))))
+
+
+def _at(listen: str | None, found: Config) -> Config:
     return found if listen is None else found.model_copy(update={"listen": listen})
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path as FilePath
-from typing import Any, Final, Generic, TypeVar, get_args
+from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,6 +17,8 @@ from alpmon.config.models import Config, repeated_names
 from alpmon.config.values import REFUSED, Fault, Source
 
 M = TypeVar("M", bound=BaseModel)
+Further: TypeAlias = Callable[[Config], Iterable[Fault]]
+"""What else may be wrong with a configuration that is good in itself."""
 
 SHARD_VARIABLES: Final = {key: f"ALPMON_SHARD_{key.upper()}" for key in ("index", "count", "replicas")}
 
@@ -48,13 +50,17 @@ _HINTS: Final = {"string_type": "put it in quotes", "tuple_type": "write each it
 _WITHOUT_VALUE: Final = {"missing", "too_short", _UNKNOWN_KEY}
 
 
-def load(path: str | FilePath, env: Mapping[str, str] = os.environ) -> Config:
-    """Read a configuration file; paths in it start from its folder.
+def _nothing_further(_: Config) -> Iterable[Fault]:
+    return ()
+
+
+def load(path: str | FilePath, env: Mapping[str, str] = os.environ, further: Further = _nothing_further) -> Config:
+    """Read a configuration file; paths in it start from its folder. What `further` finds is placed in the file, too.
 
     Raises:
         ConfigError: with every mistake found, or with the reason why the file cannot be read.
     """
-    return parse(read_text(path), str(path), env)
+    return parse(read_text(path), str(path), env, further)
 
 
 def read_text(path: str | FilePath) -> str:
@@ -80,14 +86,18 @@ def read_text(path: str | FilePath) -> str:
         raise ConfigError([Mistake(file, line, 1, "", "", "not UTF-8 text")]) from None
 
 
-def parse(text: str, file: str = "<text>", env: Mapping[str, str] = os.environ) -> Config:
+def parse(
+    text: str, file: str = "<text>", env: Mapping[str, str] = os.environ, further: Further = _nothing_further
+) -> Config:
     """Read a configuration's text; `file` names it in messages, and its folder is where paths in it start.
 
     Raises:
         ConfigError: with every mistake found, in the order of the text.
     """
-    document = _document(text, file, env)
-    return _ConfigReader(document, file, Config, env).read()
+    reader = _ConfigReader(_document(text, file, env), file, Config, env)
+    config = reader.read()
+    reader.refuse(further(config))
+    return config
 
 
 def parse_as(model: type[M], text: str, file: str) -> M:
@@ -130,8 +140,18 @@ class Reader(Generic[M]):
         result = self.validate()
         mistakes = [_of_flaw(self._file, flaw) for flaw in self._document.flaws] + self.mistakes
         if result is None or mistakes:
-            raise ConfigError(sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column)))
+            raise _in_order(mistakes)
         return result
+
+    def refuse(self, faults: Iterable[Fault]) -> None:
+        """Raise the faults that were found later, if there are any.
+
+        Raises:
+            ConfigError: with all of them, in the order of the text.
+        """
+        mistakes = [self._mistake(fault.at, self._shown(fault.at), fault) for fault in faults]
+        if mistakes:
+            raise _in_order(mistakes)
 
     def validate(self) -> M | None:
         """The model, or None with `mistakes`.
@@ -212,6 +232,10 @@ class _ConfigReader(Reader[Config]):
         if variable is not None:
             return Mistake("environment", 0, 0, variable, value, fault.problem, fault.hint)
         return super()._mistake(path, value, fault)
+
+
+def _in_order(mistakes: Iterable[Mistake]) -> ConfigError:
+    return ConfigError(sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column)))
 
 
 def _faults(error: ErrorDetails, root: type[BaseModel]) -> tuple[Fault, ...]:

@@ -36,7 +36,7 @@ class Recorded:
         self.path = path
         self.config = config
         self.tape = Tape(path, show(config), "0", time.monotonic(), time.time(), **tape)
-        self.service = Service(config, Random(1), tape=self.tape, source=lambda: self.config)
+        self.service = Service(config, Random(1), tape=self.tape, source=lambda _: self.config)
 
     def reload(self, *targets: dict[str, Any], **more: Any) -> None:
         """Take up a good configuration."""

@@ -14,14 +14,13 @@ import pytest
 from alpmon.config import parse
 from alpmon.core.layout import owner
 from alpmon.exchange.faults import HalfOpen, Mute, Payload, RefuseUpgrades
-from alpmon.service import Service
+from alpmon.service import Service, Source
 from tests.integration.harness import TARGET, Monitored, configuration, many_topics, monitoring, target, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from alpmon.config import Config
     from alpmon.exchange.ledger import ConnectionEntry
     from tests.conftest import StartExchange
 
@@ -51,7 +50,7 @@ async def reloadable(*targets: dict[str, Any], **more: Any) -> AsyncIterator[Rel
     """A monitor of these targets."""
     holder: list[Reloadable] = []
     config = parse(configuration(*targets, **more), "test.yaml", {})
-    service = Service(config, source=lambda: parse(holder[0].text, "test.yaml", {}))
+    service = Service(config, source=lambda further: parse(holder[0].text, "test.yaml", {}, further))
     async with aiohttp.ClientSession() as http:
         holder.append(Reloadable(service, http))
         async with service:
@@ -154,10 +153,10 @@ async def test_the_private_channels_move_on_when_their_connection_goes(
 async def sharded(holder: dict[int, str]) -> AsyncIterator[list[Service]]:
     """Two processes' worth of monitor, each with its own configuration."""
 
-    def source(index: int) -> Callable[[], Config]:
-        return lambda: parse(holder[index], "test.yaml", {})
+    def source(index: int) -> Source:
+        return lambda further: parse(holder[index], "test.yaml", {}, further)
 
-    services = [Service(source(index)(), source=source(index)) for index in (0, 1)]
+    services = [Service(source(index)(lambda _: ()), source=source(index)) for index in (0, 1)]
     async with services[0], services[1]:
         yield services
 
@@ -211,11 +210,18 @@ async def test_a_mistake_changes_nothing_and_all_of_them_are_named(start_exchang
 
 
 async def test_what_cannot_change_while_running_is_refused(start_exchange: StartExchange) -> None:
-    """With the way out."""
+    """With its place and the way out."""
     exchange = await start_exchange()
     async with reloadable(target(exchange.url, ["trade.*"])) as monitored:
-        monitored.text = configuration(target(exchange.url, ["trade.*"]), shard={"index": 0, "count": 2})
-        assert await monitored.post() == (500, "shard: cannot change while alpmon runs; restart it\n")
+        monitored.text = (
+            f"\nshard: {{count: 2}}\nlisten: :9720\ntargets: [{json.dumps(target(exchange.url, ['trade.*']))}]"
+        )
+        told = [
+            "test.yaml:2: shard: cannot change while alpmon runs; restart it",
+            "test.yaml:3: listen: cannot change while alpmon runs, got ':9720'; restart it",
+        ]
+        assert await monitored.post() == (500, "\n".join(told) + "\n")
+        assert monitored.service.config.shard.count == 1
 
 
 async def test_targets_come_and_go_and_the_others_do_not_notice(start_exchange: StartExchange) -> None:
