@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -56,7 +57,7 @@ def parse_duration(text: str) -> float:
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no duration such as 500ms, 10s or 1m30s")
+        raise ValueError(f"{shortened(text)} is no duration such as 500ms, 10s or 1m30s")
     return sum(int(amount or 0) * unit for amount, unit in zip(match.groups(), _UNITS.values(), strict=True)) / 1000
 
 
@@ -104,7 +105,7 @@ def split_listen(text: str) -> tuple[str, int]:
     """
     match = _LISTEN.fullmatch(text)
     if match is None or int(match["port"]) > _MAX_PORT:
-        raise ValueError(f"{text!r} is not ADDR:PORT such as 127.0.0.1:9719 or [::1]:9719")
+        raise ValueError(f"{shortened(text)} is not ADDR:PORT such as 127.0.0.1:9719 or [::1]:9719")
     return match["host"].strip("[]"), int(match["port"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from reprlib import repr as shortened
 from typing import Final
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,20}_[A-Z0-9]{1,20}")
@@ -39,9 +40,8 @@ def split_topic(topic: str) -> tuple[Channel, str]:
     """
     name, dot, symbol = topic.partition(".")
     if not dot or name not in PUBLIC_CHANNELS:
-        raise ValueError(
-            f"{topic!r} names no public channel: it starts with {', '.join(PUBLIC_CHANNELS)}, a dot, and * or a pair"
-        )
+        hint = f"it starts with {', '.join(PUBLIC_CHANNELS)}, a dot, and * or a pair"
+        raise ValueError(f"{shortened(topic)} names no public channel: {hint}")
     if symbol != "*" and not is_symbol(symbol):
-        raise ValueError(f"{topic!r} names no pair: after the dot comes * or a pair like BTC_USDT")
+        raise ValueError(f"{shortened(topic)} names no pair: after the dot comes * or a pair like BTC_USDT")
     return Channel(name), symbol

@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import structlog
@@ -226,4 +227,4 @@ def _built_in() -> dict[str, Traversable]:
 def _unknown(name: str, known: Iterable[str]) -> str:
     nearest = get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"the built-in ones are {', '.join(known)}"
-    return f"no scenario file or built-in scenario {name!r}: {hint}"
+    return f"no scenario file or built-in scenario {shortened(name)}: {hint}"

@@ -503,6 +503,27 @@ def test_a_mistake_in_the_call_ends_with_2(arguments: list[str], words: str) -> 
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        ["check", "--topic", "x" * 2000],
+        ["check", "--topic", f"trade.{'x' * 2000}"],
+        ["check", "--timeout", "x" * 2000],
+        ["check", "--config", "FILE", "--target", "x" * 2000],
+        ["run", "--listen", "x" * 2000],
+        ["demo", "--scenario", "x" * 2000],
+    ],
+)
+def test_a_long_mistake_in_the_call_is_not_repeated_in_full(call: list[str], tmp_path: Path) -> None:
+    """Its beginning and its end tell it."""
+    file = tmp_path / "alpmon.yaml"
+    file.write_text("targets: [{name: t, url: 'ws://127.0.0.1:1/', topics: ['ticker.*']}]")
+    said = CliRunner().invoke(main, [str(file) if word == "FILE" else word for word in call])
+    assert said.exit_code == 2
+    assert "xxx...xxx" in said.output
+    assert len(said.output) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
     "url", ["ws://user:hunter22@127.0.0.1:{}/ws?token=abcdef", "wss://x:abcdef@127.0.0.1:{}/ws?key=hunter22"]
 )
 async def test_secrets_in_the_url_are_not_repeated(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Final
 
 from alpmon.core.layout import plan
@@ -34,7 +35,7 @@ def chosen(targets: Sequence[Target], names: Sequence[str]) -> list[Target]:
     known = [target.name for target in targets]
     for name in names:
         if name not in known:
-            raise UnknownTargetError(f"no target is named {name!r}; {_way_out(name, known)}")
+            raise UnknownTargetError(f"no target is named {shortened(name)}; {_way_out(name, known)}")
     return [target for target in targets if not names or target.name in names]
 
 
