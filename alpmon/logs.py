@@ -7,6 +7,7 @@ one handler renders them all.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Hashable, Mapping
 from math import isfinite
@@ -45,7 +46,7 @@ def configure(level: str = "info", rendering: str = "auto", stream: TextIO | Non
     stream = sys.stderr if stream is None else stream
     console = rendering == "console" or (rendering == "auto" and stream.isatty())
     handler = _Handler(stream)
-    handler.setFormatter(_formatter(console, colours=console and stream.isatty()))
+    handler.setFormatter(_formatter(console, colours=console and _takes_colours(stream)))
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, _Handler)]:
         root.removeHandler(old)
@@ -117,6 +118,11 @@ _COMMON: Final[tuple[Processor, ...]] = (
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+
+
+def _takes_colours(stream: TextIO) -> bool:
+    """A terminal does, unless the environment says no (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _formatter(console: bool, colours: bool) -> logging.Formatter:

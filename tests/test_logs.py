@@ -126,14 +126,27 @@ def test_an_exception_is_one_line_with_its_traceback(stream: io.StringIO) -> Non
         assert "exc_info" not in line
 
 
-def test_a_terminal_gets_words() -> None:
+def test_a_terminal_gets_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` asks the stream; no JSON for a person."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     logs.configure("info", "auto", stream)
     structlog.get_logger("alpmon").info("connected", target="alp")
     assert "connected" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
     assert "\x1b[" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_that_wants_no_colours_gets_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Words all the same."""
+    monkeypatch.setenv(name, value)
+    stream = Terminal()
+    logs.configure("info", "auto", stream)
+    structlog.get_logger("alpmon").info("connected", target="alp")
+    assert "target=alp" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
 
 
 def test_console_without_a_terminal_has_no_colours() -> None:
