@@ -13,21 +13,8 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpmon.core.subscriptions import RequestFailure
-from alpmon.telemetry.alerts import (
-    ACK_SLOW,
-    ANOMALIES,
-    ERROR_FRAMES,
-    FLAPPING,
-    LAGGING,
-    MALFORMED_FRAMES,
-    MAX_LATE_SHARE,
-    MISSED_MESSAGES,
-    PONG_SLOW,
-    RECONNECT_FAILING,
-    SLOW_ROUND_TRIP_SECONDS,
-    Alert,
-    Lapse,
-)
+from alpmon.telemetry import alerts
+from alpmon.telemetry.alerts import Alert, Lapse
 from alpmon.telemetry.labels import OWN_ENDS
 from alpmon.telemetry.looplag import late_share
 
@@ -61,7 +48,7 @@ class Lately:
 
     def look(self, monitor: Monitor, now: float, wall: float) -> Iterator[None]:
         """Count anew at monotonic `now`, one connection each time that it is asked to go on."""
-        if late_share(monitor.recent_lag) > MAX_LATE_SHARE:
+        if late_share(monitor.recent_lag) > alerts.MAX_LATE_SHARE:
             self._slow_at = now
         known = {id(each.record): each for each in self._connections}
         records = [record for target in monitor.targets.values() for record in target.connections.values()]
@@ -81,12 +68,14 @@ class _Connection:
     def look(self, now: float, wall: float, slow_at: float) -> None:
         since = {(lapse.alert, lapse.what): lapse.since_timestamp_seconds for lapse in self.record.lapses}
         counts, lapses = {}, []
-        slow, of = self._round_trips.increase(*_slow([self.record.rtt], SLOW_ROUND_TRIP_SECONDS), now, LAGGING.window)
+        slow, of = self._round_trips.increase(
+            *_slow([self.record.rtt], alerts.SLOW_ROUND_TRIP_SECONDS), now, alerts.LAGGING.window
+        )
         slow_round_trips = slow / of if of else None
         for alert, what, bad, total in _counts(self.record):
             count = counts[alert, what] = self._counts.get((alert, what)) or _Steps(self._begun)
             more, more_of = count.increase(bad, total, now, alert.window)
-            if not _is_too_much(alert, more, more_of) or (alert is LAGGING and slow_at > now - alert.window):
+            if not _is_too_much(alert, more, more_of) or (alert is alerts.LAGGING and slow_at > now - alert.window):
                 continue
             lapses.append(
                 Lapse(
@@ -129,18 +118,22 @@ class _Steps:
 
 def events(record: ConnectionRecord) -> Iterator[tuple[Alert, str, int]]:
     """What alerts count on a connection, and where it stands."""
-    yield FLAPPING, "", sum(count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS)
-    yield MALFORMED_FRAMES, "", record.malformed.total()
+    yield (
+        alerts.FLAPPING,
+        "",
+        sum(count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS),
+    )
+    yield alerts.MALFORMED_FRAMES, "", record.malformed.total()
     for reason, count in record.failures.items():
-        yield RECONNECT_FAILING, reason, count
+        yield alerts.RECONNECT_FAILING, reason, count
     for reason, count in record.error_frames.items():
-        yield ERROR_FRAMES, reason, count
+        yield alerts.ERROR_FRAMES, reason, count
     for channel, seen in record.channels.items():
         for kind, count in seen.anomalies.items():
-            yield ANOMALIES, f"{channel} {kind}", count
+            yield alerts.ANOMALIES, f"{channel} {kind}", count
     for topic in record.topics.values():
         if topic.standing is not None:
-            yield MISSED_MESSAGES, topic.topic, topic.standing.missed
+            yield alerts.MISSED_MESSAGES, topic.topic, topic.standing.missed
 
 
 def _counts(record: ConnectionRecord) -> Iterator[Count]:
@@ -149,11 +142,11 @@ def _counts(record: ConnectionRecord) -> Iterator[Count]:
         yield Count(alert, what, count, count)
     for channel, seen in record.channels.items():
         if any(seen.lag.counts):
-            yield Count(LAGGING, channel, *_slow([seen.lag], LAGGING.slower_than))
-    yield Count(PONG_SLOW, "", *_slow(record.pong_latency.values(), PONG_SLOW.slower_than))
-    late, acknowledged = _slow(record.ack.values(), ACK_SLOW.slower_than)
+            yield Count(alerts.LAGGING, channel, *_slow([seen.lag], alerts.LAGGING.slower_than))
+    yield Count(alerts.PONG_SLOW, "", *_slow(record.pong_latency.values(), alerts.PONG_SLOW.slower_than))
+    late, acknowledged = _slow(record.ack.values(), alerts.ACK_SLOW.slower_than)
     never = sum(count for (_, why), count in record.request_failures.items() if why == RequestFailure.TIMEOUT)
-    yield Count(ACK_SLOW, "", late + never, acknowledged + never)
+    yield Count(alerts.ACK_SLOW, "", late + never, acknowledged + never)
 
 
 def _slow(histograms: Iterable[Histogram], limit: float) -> tuple[int, int]:

@@ -25,20 +25,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpmon.core.freshness import TopicState
 from alpmon.core.states import State
-from alpmon.telemetry.alerts import (
-    ACK_SLOW,
-    ANOMALIES,
-    CLOCK_OFFSET_SECONDS,
-    DIVERGENCE_SECONDS,
-    ERROR_FRAMES,
-    FLAPPING,
-    LAGGING,
-    MALFORMED_FRAMES,
-    MISSED_MESSAGES,
-    PONG_SLOW,
-    RECONNECT_FAILING,
-    Lapse,
-)
+from alpmon.telemetry import alerts
+from alpmon.telemetry.alerts import Lapse
 
 if TYPE_CHECKING:
     from alpmon.telemetry.targetstatus import ConnectionStatus, EndStatus, TargetStatus, TopicStatus
@@ -156,16 +144,16 @@ _CLOCK: Final = Cause(
     Kind.CLOCK, Level.WARNING, Fault.UNCLEAR, "by more than a second for sure: begin with this machine's own"
 )
 _LATELY: Final = {
-    LAGGING.name: (Kind.LAGGING, Level.BAD, Fault.EXCHANGE, "{what} messages came over 2 s after their stamps"),
-    MISSED_MESSAGES.name: (Kind.MISSED, Level.WARNING, Fault.EXCHANGE, "another connection of ours got them"),
-    ANOMALIES.name: (Kind.ANOMALIES, Level.WARNING, Fault.EXCHANGE, "{what}"),
-    MALFORMED_FRAMES.name: (Kind.MALFORMED, Level.WARNING, Fault.EXCHANGE, "frames of no known kind"),
-    ERROR_FRAMES.name: (Kind.ERRORS, Level.WARNING, Fault.UNCLEAR, "{what}"),
-    ACK_SLOW.name: (Kind.ACK_SLOW, Level.WARNING, Fault.EXCHANGE, "most requests waited for over 0.5 s"),
-    PONG_SLOW.name: (Kind.PONG_SLOW, Level.WARNING, Fault.MONITOR, "we took over 0.1 s to answer its pings"),
+    alerts.LAGGING.name: (Kind.LAGGING, Level.BAD, Fault.EXCHANGE, "{what} messages came over 2 s after their stamps"),
+    alerts.MISSED_MESSAGES.name: (Kind.MISSED, Level.WARNING, Fault.EXCHANGE, "another connection of ours got them"),
+    alerts.ANOMALIES.name: (Kind.ANOMALIES, Level.WARNING, Fault.EXCHANGE, "{what}"),
+    alerts.MALFORMED_FRAMES.name: (Kind.MALFORMED, Level.WARNING, Fault.EXCHANGE, "frames of no known kind"),
+    alerts.ERROR_FRAMES.name: (Kind.ERRORS, Level.WARNING, Fault.UNCLEAR, "{what}"),
+    alerts.ACK_SLOW.name: (Kind.ACK_SLOW, Level.WARNING, Fault.EXCHANGE, "most requests waited for over 0.5 s"),
+    alerts.PONG_SLOW.name: (Kind.PONG_SLOW, Level.WARNING, Fault.MONITOR, "we took over 0.1 s to answer its pings"),
 }
 """By the alert whose condition holds, with what it counts."""
-_BY_THE_WAY: Final = (LAGGING.name, ACK_SLOW.name)
+_BY_THE_WAY: Final = (alerts.LAGGING.name, alerts.ACK_SLOW.name)
 """Where round trips say whether it is the network."""
 _SLOW_WAY: Final = 0.5
 _CONNECTING: Final = Cause(Kind.CONNECTING, Level.WAITING, Fault.NOBODY, "")
@@ -234,7 +222,7 @@ def _while_up(connection: ConnectionStatus, delivered: Set[str], timestamp: floa
             since = None if topic.state_seconds is None else timestamp - topic.state_seconds
             yield Trouble(cause, since, connection.connection, topic.topic)
         behind = topic.reference_divergence_seconds or 0.0
-        if behind > DIVERGENCE_SECONDS and topic.last_message_timestamp_seconds is not None:
+        if behind > alerts.DIVERGENCE_SECONDS and topic.last_message_timestamp_seconds is not None:
             yield Trouble(_DIVERGED, timestamp - behind, connection.connection, topic.topic)
 
 
@@ -269,18 +257,18 @@ def _lately(connection: ConnectionStatus) -> Iterator[Trouble]:
     rejected = any(topic.state is TopicState.REJECTED for topic in connection.topics)
     refused = rejected or connection.token_accepted is False
     for lapse in connection.lapses:
-        if lapse.alert == ERROR_FRAMES.name and refused:
+        if lapse.alert == alerts.ERROR_FRAMES.name and refused:
             continue
-        topic = lapse.what if lapse.alert == MISSED_MESSAGES.name else ""
+        topic = lapse.what if lapse.alert == alerts.MISSED_MESSAGES.name else ""
         yield Trouble(_why_lately(connection, lapse), lapse.since_timestamp_seconds, connection.connection, topic)
 
 
 def _why_lately(connection: ConnectionStatus, lapse: Lapse) -> Cause:
     when = f"in the last {lapse.window_seconds / 60:.0f} min"
-    if lapse.alert == FLAPPING.name:
+    if lapse.alert == alerts.FLAPPING.name:
         last = _CONNECTING if connection.last_end is None else _why_ended(connection.last_end)
         return Cause(Kind.FLAPPING, Level.WARNING, last.fault, f"several times {when}; the newest: {last.because}")
-    if lapse.alert == RECONNECT_FAILING.name:
+    if lapse.alert == alerts.RECONNECT_FAILING.name:
         fault, words = _FAILED.get(lapse.what, (Fault.UNCLEAR, "attempts failed"))
         return Cause(Kind.FAILING, Level.WARNING, fault, f"{words}, {when}")
     kind, level, fault, words = _LATELY[lapse.alert]
@@ -296,7 +284,7 @@ def _why_lately(connection: ConnectionStatus, lapse: Lapse) -> Cause:
 
 def _clock(target: TargetStatus) -> Iterator[Trouble]:
     offset, error = target.clock_offset_seconds, target.clock_offset_error_seconds
-    if offset is not None and error is not None and abs(offset) - error > CLOCK_OFFSET_SECONDS:
+    if offset is not None and error is not None and abs(offset) - error > alerts.CLOCK_OFFSET_SECONDS:
         yield Trouble(_CLOCK, None)
 
 

@@ -14,18 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from alpmon.telemetry.alerts import (
-    ACK_SLOW,
-    ANOMALIES,
-    ERROR_FRAMES,
-    FLAPPING,
-    LAGGING,
-    MALFORMED_FRAMES,
-    MAX_LATE_SHARE,
-    MISSED_MESSAGES,
-    PONG_SLOW,
-    RECONNECT_FAILING,
-)
+from alpmon.telemetry import alerts
 from alpmon.telemetry.troubles import Cause, Fault, Kind, Level, Trouble, troubles
 
 if TYPE_CHECKING:
@@ -46,15 +35,15 @@ ALERTS: Final = {
     Kind.CERTIFICATE: "AlpmonCertificateExpiring",
     Kind.THIN: "AlpmonFeedThin",
     Kind.DIVERGED: "AlpmonFeedDivergedFromReference",
-    Kind.LAGGING: LAGGING.name,
-    Kind.MISSED: MISSED_MESSAGES.name,
-    Kind.ANOMALIES: ANOMALIES.name,
-    Kind.MALFORMED: MALFORMED_FRAMES.name,
-    Kind.ERRORS: ERROR_FRAMES.name,
-    Kind.FLAPPING: FLAPPING.name,
-    Kind.FAILING: RECONNECT_FAILING.name,
-    Kind.ACK_SLOW: ACK_SLOW.name,
-    Kind.PONG_SLOW: PONG_SLOW.name,
+    Kind.LAGGING: alerts.LAGGING.name,
+    Kind.MISSED: alerts.MISSED_MESSAGES.name,
+    Kind.ANOMALIES: alerts.ANOMALIES.name,
+    Kind.MALFORMED: alerts.MALFORMED_FRAMES.name,
+    Kind.ERRORS: alerts.ERROR_FRAMES.name,
+    Kind.FLAPPING: alerts.FLAPPING.name,
+    Kind.FAILING: alerts.RECONNECT_FAILING.name,
+    Kind.ACK_SLOW: alerts.ACK_SLOW.name,
+    Kind.PONG_SLOW: alerts.PONG_SLOW.name,
     Kind.CLOCK: "AlpmonClockOffset",
     Kind.RELOAD: "AlpmonConfigReloadFailed",
 }
@@ -149,7 +138,7 @@ def judge(targets: Sequence[TargetStatus], own: Own, timestamp: float) -> Verdic
 
 
 def _own_causes(own: Own) -> Iterator[Cause]:
-    if own.late_share > MAX_LATE_SHARE:
+    if own.late_share > alerts.MAX_LATE_SHARE:
         yield _SLOW
     if own.reload_refused:
         yield _OLD_CONFIGURATION
