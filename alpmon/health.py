@@ -57,7 +57,7 @@ def ask(url: str, timeout_seconds: float, credentials: Credentials | None = None
     connection = _connection(parts, timeout_seconds)
     try:
         connection.connect()
-        status, text = _get(connection, parts.path or _PATH, headers)
+        status, text = _get(connection, _path(parts), headers)
     except (OSError, http.client.HTTPException) as error:
         raise UnhealthyError(f"{url}: {error}") from error
     finally:
@@ -67,6 +67,11 @@ def ask(url: str, timeout_seconds: float, credentials: Credentials | None = None
     if status != http.client.OK:
         raise UnhealthyError(f"{url}: {status} {text}")
     return text
+
+
+def _path(parts: SplitResult) -> str:
+    """The path to ask for. `/` is as good as none: the status page is there however the monitor is."""
+    return _PATH if parts.path in ("", "/") else parts.path
 
 
 def _get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, str]:

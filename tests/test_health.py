@@ -49,12 +49,13 @@ async def answering(status: int, tls: ssl.SSLContext | None = None) -> AsyncIter
 
 
 async def test_a_running_monitor_is_healthy_and_ready(start_exchange: StartExchange) -> None:
-    """The default path is `/-/healthy`; another can be named."""
+    """The path is `/-/healthy` unless another is named; `/` names none, as the status page always answers."""
     exchange = await start_exchange()
     async with monitoring(target(exchange.url, ["trade.*"])) as monitored:
         await until(lambda: monitored.service.monitor.first_attempts_made)
         url = monitored.service.url
         assert await asyncio.to_thread(ask, url, SECONDS) == "healthy"
+        assert await asyncio.to_thread(ask, f"{url}/", SECONDS) == "healthy"
         assert await asyncio.to_thread(ask, f"{url}/-/ready", SECONDS) == "ready"
 
 

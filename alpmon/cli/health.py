@@ -23,8 +23,8 @@ HEALTH_SECONDS: Final = 3.0
 def health(url: str, username_file: Path | None, password_file: Path | None) -> None:
     """Ask a running monitor at URL whether it lives: for a container's health check, where there is no curl.
 
-    Without URL it is this machine's monitor at the usual port. Exit code: 0 if it answers well, or is guarded, answers
-    and was not given a password; 1 if not.
+    Without URL it is this machine's monitor at the usual port; a URL without a path asks for /-/healthy. Exit code: 0
+    if it answers well, or is guarded, answers and was not given a password; 1 if not.
     """
     from alpmon.health import Credentials, UnhealthyError, ask
 
