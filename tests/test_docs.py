@@ -26,6 +26,7 @@ from tests.grafana import shipped
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [ROOT / "README.md", ROOT / "grafana" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What is written by hand or generated for people; the chart's README has tests of its own."""
+CHART: Final = ROOT / "helm" / "alpmon" / "README.md"
 DOCS: Final = [page for page in PAGES if page.parent.name == "docs"]
 
 PROCESS: Final = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
@@ -39,8 +40,8 @@ def blocks(page: Path, language: str) -> list[str]:
     return [textwrap.dedent(text) for _, text in found]
 
 
-def everywhere(language: str) -> list[Any]:
-    found = [(page, n, text) for page in PAGES for n, text in enumerate(blocks(page, language))]
+def everywhere(language: str, *more: Path) -> list[Any]:
+    found = [(page, n, text) for page in (*PAGES, *more) for n, text in enumerate(blocks(page, language))]
     return [pytest.param(text, id=f"{page.name}-{n}") for page, n, text in found]
 
 
@@ -138,6 +139,18 @@ def test_every_command_is_taken(call: tuple[str, ...]) -> None:
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         command = command.commands[words.pop(0)]
     command.make_context("alpmon", words)
+
+
+def unquoted(text: str) -> str:
+    """What a shell reads of a block without quotes: no text in quotes, no comment, nothing that is fed to a command."""
+    fed = re.sub(r"<<(\w+)\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|(?<!\S)#.*""", "", fed)
+
+
+@pytest.mark.parametrize("text", everywhere("sh", CHART))
+def test_no_shell_takes_a_topic_for_files(text: str) -> None:
+    """A pattern without quotes ends the line in zsh and fish, and in bash it is whatever file is called so."""
+    assert not re.search(r"[*?]|\[(?=\S)", unquoted(text)), unquoted(text)
 
 
 def test_every_fault_is_one_of_the_simulated_exchange() -> None:
