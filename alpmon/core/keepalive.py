@@ -2,7 +2,8 @@
 
 The server promises a sign of life every interval and grants a timeout on top; a peer from which nothing at all came
 for both together is dead, whatever TCP still believes (a half-open connection looks exactly like this). Our own pings
-measure the round trip, and find the peer that still talks but no longer listens.
+measure the round trip, and find the peer that still talks but no longer listens. Sent every interval or more often,
+they find the half-open connection first: the timeout of the first without an answer ends before the silence is as long.
 """
 
 from __future__ import annotations
