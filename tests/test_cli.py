@@ -257,10 +257,11 @@ def test_an_unknown_scenario_ends_with_2_and_names_the_nearest(command: str) -> 
     assert "did you mean flaky?" in said.output
 
 
-def test_the_demos_help_names_every_scenario() -> None:
+@pytest.mark.parametrize("command", ["demo", "simulate"])
+def test_the_help_names_every_scenario(command: str) -> None:
     """And none that is not there."""
-    said = CliRunner().invoke(main, ["demo", "--help"]).output
-    listed = said.partition("Built-in scenarios:")[2].partition("Options:")[0]
+    said = CliRunner().invoke(main, [command, "--help"]).output
+    listed = said.partition("Built-in scenarios:")[2]
     assert sorted(line.split()[0] for line in listed.splitlines() if line.strip()) == sorted(names())
 
 
