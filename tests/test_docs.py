@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import textwrap
+import typing
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from alpmon.cli import main
 from alpmon.config import parse
 from alpmon.config.access import load_access
-from alpmon.exchange import faults
+from alpmon.exchange import Exchange, Settings, control, faults, scenario
 from alpmon.telemetry.families import FAMILIES
 from alpmon.telemetry.monitor import Monitor
 from alpmon.web.app import create_app
@@ -27,10 +28,12 @@ ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [ROOT / "README.md", ROOT / "grafana" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """What is written by hand or generated for people; the chart's README has tests of its own."""
 CHART: Final = ROOT / "helm" / "alpmon" / "README.md"
+SIMULATE: Final = ROOT / "docs" / "simulate.md"
 DOCS: Final = [page for page in PAGES if page.parent.name == "docs"]
 
 PROCESS: Final = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 HASH: Final = "$2y$10$" + "a" * 53
+KINDS: Final[tuple[type[faults.Fault], ...]] = typing.get_args(typing.get_args(faults.AnyFault)[0])
 WHOLE_TARGET: Final = {"name": "alp", "url": "wss://www.alp.com/ws", "topics": ["ticker.*"]}
 
 
@@ -117,6 +120,8 @@ def test_every_configuration_loads(text: str, tmp_path: Path) -> None:
     if "basic_auth_users" in block:
         (tmp_path / "web.yaml").write_text(text.replace("$2y$10$...", HASH))
         load_access(tmp_path / "web.yaml")
+    elif "steps" in block:
+        scenario.parse(text)
     elif isinstance(block, dict) and (whole := configuration(block)) is not None:
         parse(yaml.safe_dump(whole), "alpmon.yaml", {})
 
@@ -164,6 +169,47 @@ def test_every_fault_is_one_of_the_simulated_exchange() -> None:
     assert len(posted) > 2
     for body in posted:
         faults.parse(body)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The rows of tables whose first cell is code: the other cells by it."""
+    cells = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    return {first.strip(" `"): [cell.strip() for cell in rest] for first, *rest in cells}
+
+
+def choices(kind: type[faults.Fault]) -> set[str]:
+    """The fields of a fault that may be one thing or another."""
+    fields = {name: typing.get_args(field.annotation) for name, field in kind.model_fields.items()}
+    return {name for name, values in fields.items() if len(values) != 1}
+
+
+def test_every_fault_is_told_with_its_fields() -> None:
+    """And no other; `connections`, which most of them have, is told in the text."""
+    text = SIMULATE.read_text().partition("## Faults")[2].partition("## Scenarios")[0]
+    told = {name: set(re.findall(r"\w+", fields)) for name, (fields, _) in rows(text).items()}
+    kinds = {kind.model_fields["fault"].default: choices(kind) for kind in KINDS}
+    assert told == {name: fields - {"connections"} for name, fields in kinds.items()}
+    spare = {name for name, fields in kinds.items() if "connections" not in fields}
+    assert re.findall(r"Each fault but `(\w+)` and `(\w+)` also takes `connections`", text) == [tuple(sorted(spare))]
+
+
+def test_every_path_of_the_control_is_told() -> None:
+    """And no other."""
+    served = {f"{route.method} {re.sub('{id.*}', 'ID', route.path)}" for route in control.routes(Exchange())}
+    assert set(re.findall(r"`((?:GET|POST|DELETE) /control/[^`]+)`", SIMULATE.read_text())) == served
+
+
+def test_every_scenario_is_told() -> None:
+    """And no other."""
+    text = SIMULATE.read_text().partition("## Scenarios")[2].partition("## An account")[0]
+    assert set(rows(text)) == set(scenario.names())
+
+
+def test_the_account_to_practise_with_is_one() -> None:
+    """And so is the token that is refused."""
+    text = SIMULATE.read_text().partition("## An account")[2]
+    assert re.findall(r"^echo (\S+) > alp-", text, re.MULTILINE) == [*next(iter(Settings().api_keys.items()))]
+    assert re.findall(r"taken but\s`(\w+)`", text) == [*Settings().refused_tokens]
 
 
 def test_every_path_that_is_served_is_told() -> None:
