@@ -50,7 +50,7 @@ def record(file: Path, config_file: Path | None, listen: str | None, part_size: 
     """Run the monitor, and write everything received to FILE; compressed if it ends with .gz.
 
     JSON lines with the time of each frame, and markers where connections open, fail and end. Of private channels
-    there is only the type and the time of each message. `alpmon replay` reads it. All else is as in `alpmon run`.
+    there is only the type, time and length of each message. `alpmon replay` reads it. All else is as in `alpmon run`.
 
     A FILE that is there already is kept, as FILE.1.
 

@@ -1,7 +1,7 @@
 """What a connection goes through, written down as it happens: only in `alpmon record`, and in no other's way.
 
 Whatever the core is told is told to the tape as well, with the same clocks and in the same order, so that a replay
-tells the core the same. What belongs to an account is not written: of a private frame its type and its stamp.
+tells the core the same. What belongs to an account is not written: of a private frame its type, stamp and length.
 """
 
 from __future__ import annotations
