@@ -281,6 +281,14 @@ def completed(words: list[str], incomplete: str) -> list[tuple[str, str]]:
     return [(item.type, item.value) for item in completion.get_completions(words, incomplete)]
 
 
+@pytest.mark.parametrize("words", [[], ["config"]])
+def test_fish_shows_what_a_command_does_up_to_a_comma(words: list[str]) -> None:
+    """All behind the first one it drops, so there is none."""
+    asked = ShellComplete(main, {}, "alpmon", "_ALPMON_COMPLETE").get_completions(words, "")
+    assert asked
+    assert not [item.help for item in asked if "," in (item.help or ",")]
+
+
 @pytest.mark.parametrize("command", ["demo", "simulate"])
 def test_scenarios_are_completed_by_name_and_by_file(command: str) -> None:
     """All that are built in, and files where none of those fits."""

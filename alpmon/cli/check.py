@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXCHANGE_URL: Final = "wss://www.alp.com/ws"
 
 
-@click.command(short_help="Try one connection, step by step, and say which step fails.")
+@click.command(short_help="Try one connection step by step and say which step fails.")
 @click.argument("url", required=False, callback=params.websocket_url)
 @click.option(
     "--topic",

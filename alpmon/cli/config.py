@@ -47,7 +47,7 @@ def _check_web(file: Path) -> None:
     echo(f"{file}: good")
 
 
-@config.command()
+@config.command(short_help="Print what FILE comes to: defaults included and secrets masked.")
 @click.argument("file", type=params.FILE)
 def show(file: Path) -> None:
     """Print what FILE comes to, defaults included and secrets masked."""

@@ -34,7 +34,7 @@ def run(config_file: Path | None, listen: str | None) -> None:
     run_loop(service.run(config, source=_source(config_file, listen)))
 
 
-@click.command(short_help="Run the monitor, and write everything received to a file.")
+@click.command(short_help="Run the monitor and write everything received to a file.")
 @click.argument("file", type=params.FILE)
 @params.config_file
 @params.listen

@@ -11,7 +11,7 @@ from alpmon.cli.output import echo
 from alpmon.cli.startup import load, refuse
 
 
-@click.command(short_help="Tell a recording again: what would have been alerted, and when.")
+@click.command(short_help="Tell a recording again: what would have been alerted and when.")
 @click.argument("file", type=params.FILE)
 @click.option("--config", "config_file", type=params.FILE, help="Judge by this file instead of the recording's own.")
 def replay(file: Path, config_file: Path | None) -> None:

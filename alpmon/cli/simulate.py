@@ -32,7 +32,7 @@ Built-in scenarios:
 """Below the options; the backspace is click's mark for lines that are to stay as they are."""
 
 
-@click.command(short_help="Run the monitor against a simulated exchange, faults included.", epilog=_SCENARIOS)
+@click.command(short_help="Run the monitor against a simulated exchange with faults.", epilog=_SCENARIOS)
 @click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=DEMO_LISTEN, show_default=True)
 @click.option(
     "--scenario",
@@ -50,7 +50,7 @@ def demo(listen: str, scenario: str) -> None:
     run_loop(simulation.demo(listen, played))
 
 
-@click.command(short_help="Run the simulated exchange alone, for clients to try.", epilog=_SCENARIOS)
+@click.command(short_help="Run the simulated exchange alone for clients to try.", epilog=_SCENARIOS)
 @click.option("--listen", metavar="ADDR:PORT", callback=params.address, default=SIMULATE_LISTEN, show_default=True)
 @click.option("--dialect", type=click.Choice(["documented", "observed"]), default="observed", show_default=True)
 @click.option(
