@@ -21,7 +21,7 @@ from alpmon.background import in_background
 from alpmon.config import ConfigError, show
 from alpmon.config.values import Fault
 from alpmon.probe.supervisor import Supervisor
-from alpmon.probe.taped import learnt_by
+from alpmon.probe.taped import learnt_by, stood_by
 from alpmon.telemetry import lately
 from alpmon.telemetry.history import keep
 from alpmon.telemetry.lookout import watch_troubles
@@ -79,6 +79,7 @@ class Service:
         self.registry = CollectorRegistry()
         if tape is not None:
             tape.learning = lambda now, wall: learnt_by(self.monitor, now, wall)
+            tape.standing = lambda now, wall: stood_by(self.monitor, now, wall)
         self._supervisor = Supervisor(config, self.monitor, rng or Random(), self._memory)
         self._exits = contextlib.AsyncExitStack()
         self.url = ""

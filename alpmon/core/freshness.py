@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from alpmon.core.cadence import Cadence
+from alpmon.core.stand import Stand
 
 
 class TopicState(StrEnum):
@@ -247,6 +248,37 @@ class TopicFreshness:
         if self.cadence is not None:
             self.cadence.restore(snapshot)
             self._threshold = self.cadence.stale_after()
+
+    def stand(self) -> Stand:
+        """Where the topic stands, for `take_up`."""
+        return Stand(
+            phase=self._phase,
+            since=self._since,
+            seed=self._seed,
+            threshold=self._threshold,
+            delivered=self._flowing,
+            excused=self._excused,
+            excused_changed=self._excused_changed if math.isfinite(self._excused_changed) else None,
+            said={source: verdict for source, (seed, verdict) in self._verdicts.items() if seed == self._seed},
+        )
+
+    def take_up(self, stand: Stand, now: float, *, by_its_threshold: bool) -> None:
+        """Go on from where another one stood; its threshold counts only if it was judged by the same rule.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        self._phase, self._since, self._seed = TopicState(stand.phase), min(stand.since, now), min(stand.seed, now)
+        self._flowing, self._excused = stand.delivered, stand.excused
+        self._excused_changed = -math.inf if stand.excused_changed is None else min(stand.excused_changed, now)
+        self._verdicts = {source: (self._seed, stand.said[source]) for source in Source if source in stand.said}
+        if by_its_threshold:
+            self._threshold = stand.threshold
+        if self._phase is TopicState.LIVE:
+            self._deadline = self._seed + self._threshold
+            self._silent_from = math.inf if self._flowing else self._seed + self.rule.silent_after
+            late_from = max(self._deadline, self._excused_changed)
+            self._spell_from = self._silent_from if self._excused else min(late_from, self._silent_from)
 
     def _reset(self, now: float, phase: TopicState) -> None:
         self._phase, self._since, self._seed = phase, now, now

@@ -247,6 +247,20 @@ class TapedFreshness(TopicFreshness):
         super().evidence(now, nothing_missed, source)
 
 
+def stood_by(monitor: Monitor, now: float, wall: float) -> Iterator[entries.Stood]:
+    """Where every topic stands, for a part of the tape that may be read without those before it."""
+    for target in monitor.targets.values():
+        for record in target.connections.values():
+            topics = tuple(
+                entries.TopicStood(
+                    topic=topic.topic, stand=topic.freshness.stand(), last_message_wall=topic.last_message_wall
+                )
+                for topic in record.topics.values()
+                if topic.freshness is not None
+            )
+            yield entries.Stood(now=now, wall=wall, line=f"{target.name}/{record.label}", again=True, topics=topics)
+
+
 def learnt_by(monitor: Monitor, now: float, wall: float) -> Iterator[entries.Learnt]:
     """What every topic has learnt, for a part of the tape that may be read without those before it."""
     for target in monitor.targets.values():

@@ -90,8 +90,9 @@ class Alarms:
             self._settle(alert, subject, now)
 
     def firing(self) -> Iterator[tuple[Alert, Subject]]:
-        """What fires by the last moment that was told."""
-        return (key for key, alarm in self._alarms.items() if alarm.fires)
+        """What fires by the last moment that was told, what began first at first."""
+        firing = [(key, alarm.since) for key, alarm in self._alarms.items() if alarm.fires]
+        return (key for key, _ in sorted(firing, key=lambda each: each[1]))
 
     def _lapse(self, alert: Alert, subject: Subject, now: float) -> None:
         """End a condition that counts, where by now the oldest event that it needs lies too far back."""

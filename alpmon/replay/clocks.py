@@ -39,14 +39,22 @@ class Clocks:
         Raises:
             ClockError: they make no sense.
         """
-        for shown in (entry.now, entry.wall):
-            if not 0.0 <= shown <= _LAST_SECOND:
-                raise ClockError(f"a clock shows {shown} s{self._after()}")
+        self.check_alone(entry)
         passed = entry.now - self.now
         if self._begun and passed < -_LONGEST_WAY_BACK_SECONDS:
             raise ClockError(f"the monotonic clock goes back by {-passed} s{self._after()}")
         if self._begun and passed > _LONGEST_PAUSE_SECONDS:
             raise ClockError(f"the monotonic clock goes on by {passed} s at once{self._after()}")
+
+    def check_alone(self, entry: AnyEntry) -> None:
+        """Look at the clocks of a line that need not follow the one before.
+
+        Raises:
+            ClockError: they make no sense.
+        """
+        for shown in (entry.now, entry.wall):
+            if not 0.0 <= shown <= _LAST_SECOND:
+                raise ClockError(f"a clock shows {shown} s{self._after()}")
 
     def go_on(self, entry: AnyEntry) -> None:
         """Stand where they stood when the line was written."""

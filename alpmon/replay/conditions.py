@@ -78,6 +78,13 @@ class Conditions:
                 self._alarms.count(*key, new, now)
                 self._counted[key] = count
 
+    def take_up(self, line: ReplayedLine, down_since: float | None) -> None:
+        """Begin with a connection that has been there before: what it counted was then."""
+        if down_since is not None:
+            self._alarms.begin(DOWN, Subject(line.name), down_since)
+        for alert, what, count in events(line.record):
+            self._counted[alert, Subject(line.name, what)] = count
+
     def gone(self, line: ReplayedLine, now: float, topic: str | None = None) -> None:
         """The configuration holds a topic of a connection no more, or the connection itself."""
         if not line.is_held:

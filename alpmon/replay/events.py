@@ -33,7 +33,7 @@ class Events:
         self._teller = teller
         self._doers: dict[type, Callable[[ReplayedLine, Any], None]] = {
             entries.Open: self._open,
-            entries.Text: self._text,
+            entries.Text: lambda line, entry: line.intake.text(entry.payload, entry.now, entry.wall),
             entries.Binary: lambda line, entry: line.intake.binary(entry.size, entry.now, entry.wall),
             entries.Ping: lambda line, entry: line.intake.protocol_ping(b"", entry.now, entry.wall, entry.answered),
             entries.Pong: lambda line, entry: line.intake.protocol_pong(entry.payload, entry.now, entry.wall),
@@ -50,10 +50,19 @@ class Events:
     def tell(self, line: ReplayedLine, entry: entries.AnyEntry) -> None:
         """Let it happen to a connection, and look at the connection before and after."""
         self._teller.look(line, entry.now)
-        line.connection.now = entry.now
-        self._doers[type(entry)](line, entry)
+        was_up = line.session.up
+        self.let(line, entry)
+        if line.session.up and not was_up:
+            self._teller.welcomed(line, entry.now, entry.wall)
         self._teller.look(line, entry.now)
         self._teller.conditions.look(line, entry.now)
+
+    def let(self, line: ReplayedLine, entry: entries.AnyEntry) -> None:
+        """Let it happen, and nobody look; what no connection goes through is let pass."""
+        line.connection.now = entry.now
+        doer = self._doers.get(type(entry))
+        if doer is not None:
+            doer(line, entry)
 
     # One method a kind of entry
 
@@ -61,12 +70,6 @@ class Events:
         self._retry(line, entry)
         line.record.attempts += 1
         line.intake.opened(cast("ProbeConnection", line.connection), entry.now, entry.wall)
-
-    def _text(self, line: ReplayedLine, entry: entries.Text) -> None:
-        was_up = line.session.up
-        line.intake.text(entry.payload, entry.now, entry.wall)
-        if line.session.up and not was_up:
-            self._teller.report(line.name, entry.now, f"welcomed, client id {line.record.client_id}")
 
     def _asked(self, line: ReplayedLine, entry: entries.Asked) -> None:
         match entry.what:

@@ -88,7 +88,8 @@ class Lines:
             clear_session(line.record, held.now)
         line.begin(config, held)
         self.recall(line)
-        self._teller.conditions.look(line, held.now)
+        if not held.again:
+            self._teller.conditions.look(line, held.now)
 
     def release(self, entry: entries.Released) -> None:
         """The configuration holds a connection no more; what it goes through yet is told under another name."""
@@ -116,6 +117,20 @@ class Lines:
             if learnt is not None:
                 with suppress(ValueError):  # The monitor could make nothing of it either.
                     restore(topic, learnt.cadence, learnt.rate)
+
+    def take_up(self, line: ReplayedLine, stood: entries.Stood) -> None:
+        """Let topics go on where they stood when the recording begins in its midst.
+
+        Raises:
+            ValueError: one stood nowhere.
+        """
+        config = self._recorded[line.target.name]
+        for each in stood.topics:
+            topic = line.record.topics.get(each.topic)
+            if topic is not None and topic.freshness is not None:
+                by_its_own_rule = topic.freshness.rule == rule_of(config, each.topic)
+                topic.freshness.take_up(each.stand, stood.now, by_its_threshold=by_its_own_rule)
+                topic.last_message_wall = each.last_message_wall
 
     def judge(self, now: float) -> None:
         """Compare parallel connections, as the monitor did at this moment."""

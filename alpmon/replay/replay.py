@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from alpmon.core.states import IllegalMoveError
 from alpmon.replay import ReplayError
+from alpmon.replay.beginning import Beginning
 from alpmon.replay.clocks import ClockError, Clocks, moment_of
 from alpmon.replay.events import Events
 from alpmon.replay.lines import Lines
@@ -56,6 +55,7 @@ class Replay:
         self._events = Events(self._lines, self._teller)
         self._next_look = -math.inf
         self._header: entries.Header | None = None
+        self._beginning: Beginning | None = None
         self._of_all: dict[type, Callable[[Any], None]] = {
             entries.Header: self._begins,
             entries.Reloaded: self._reloaded,
@@ -73,22 +73,22 @@ class Replay:
         """
         for entry in recording:
             try:
-                self._tell(self._in_time(entry))
+                self._tell(entry)
             except ClockError as error:
                 raise ReplayError(f"the recording makes no sense: {error}") from error
             except (IllegalMoveError, ValueError) as error:
                 raise ReplayError(f"the recording makes no sense at {moment_of(entry.wall)}: {error}") from error
+        self._take_up()
         self._look_at_all(self._clocks.now)
         self._sum_up()
 
-    def _in_time(self, entry: AnyEntry) -> AnyEntry:
-        """What an older part told, which is lost, counts as of the beginning of the oldest one that is left."""
-        if entry.again and self._header is not None:
-            return msgspec.structs.replace(entry, now=self._header.now, wall=self._header.wall)
-        return entry
-
     def _tell(self, entry: AnyEntry) -> None:
+        if entry.again and self._beginning is not None:
+            self._clocks.check_alone(entry)
+            self._beginning.tell(entry)
+            return
         self._clocks.check(entry)
+        self._take_up()
         self._look_until(entry.now)
         self._clocks.go_on(entry)
         of_all = self._of_all.get(type(entry))
@@ -102,7 +102,14 @@ class Replay:
     def _begins(self, header: entries.Header) -> None:
         if self._header is None:
             self._header = header
+            self._beginning = Beginning(header, self._lines, self._events, self._teller)
             self._lines.hold_by(self._parse(header.config))
+
+    def _take_up(self) -> None:
+        """Nothing is repeated any more."""
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.take_up()
 
     def _reloaded(self, entry: entries.Reloaded) -> None:
         self._look_at_all(entry.now)

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 _TOLD: Final = frozenset({TopicState.STALE, TopicState.SILENT, TopicState.REJECTED, TopicState.QUIET})
 _LATE: Final = frozenset({TopicState.STALE, TopicState.SILENT})
+_BEFORE: Final = {
+    TopicState.STALE: TopicState.LIVE,
+    TopicState.SILENT: TopicState.LIVE,
+    TopicState.QUIET: TopicState.LIVE,
+    TopicState.REJECTED: TopicState.PENDING,
+}
+"""What a topic was before it came into trouble, as far as one can tell from that."""
 _COLUMNS: Final = (
     "messages",
     "longest silence",
@@ -52,9 +59,9 @@ class Teller:
         self._alarms = Alarms(self.report)
         self.conditions = Conditions(self._alarms)
 
-    def report(self, name: str, now: float, words: str) -> None:
+    def report(self, name: str, now: float, words: str, wall: float | None = None) -> None:
         """Something happened at `now`, which is past; told by `flush`."""
-        moment = moment_of(self._clocks.wall - (self._clocks.now - now))
+        moment = moment_of(self._clocks.wall - (self._clocks.now - now) if wall is None else wall)
         self._untold.append((now, f"{moment} {name} {words}" if name else f"{moment} {words}"))
 
     def flush(self, now: float) -> None:
@@ -63,6 +70,20 @@ class Teller:
         for _, words in sorted(self._untold, key=lambda each: each[0]):
             self._say(words)
         self._untold.clear()
+
+    def welcomed(self, line: ReplayedLine, now: float, wall: float) -> None:
+        """A session began."""
+        self.report(line.name, now, f"welcomed, client id {line.record.client_id}", wall)
+
+    def take_up(self, line: ReplayedLine, now: float, down_since: float | None) -> None:
+        """Begin with a connection that has been there before, and tell what of that is so still."""
+        if down_since is not None:
+            self.report(line.name, down_since, "down")
+        self.conditions.take_up(line, down_since)
+        for topic, freshness in line.judged():
+            state = freshness.state(now)
+            line.tales.topics[topic] = Tale(_BEFORE.get(state, state))
+        self.look(line, now)
 
     def look(self, line: ReplayedLine, now: float) -> None:
         """Tell each topic that came into trouble or out of it, as of the moment when it did."""

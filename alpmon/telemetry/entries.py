@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from alpmon.core.stand import Stand
+
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
     """One line; `line` is `TARGET/CONNECTION`."""
@@ -30,10 +32,14 @@ class Header(Entry, frozen=True, kw_only=True, tag="header"):
 
 
 class Held(Entry, frozen=True, kw_only=True, tag="held"):
-    """A connection is held from here on, with these topics; `account` where it carries the private channels."""
+    """A connection is held from here on, with these topics; `account` where it carries the private channels.
+
+    Where a part repeats it, `down_since` tells since when the connection was down when it was last; monotonic.
+    """
 
     topics: tuple[str, ...]
     account: bool = False
+    down_since: float | None = None
 
 
 class Released(Entry, frozen=True, kw_only=True, tag="released"):
@@ -129,6 +135,20 @@ class Learnt(Entry, frozen=True, kw_only=True, tag="learnt"):
     rate: dict[str, Any] | None = None
 
 
+class TopicStood(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One topic of a `stood`."""
+
+    topic: str
+    stand: Stand
+    last_message_wall: float = 0.0
+
+
+class Stood(Entry, frozen=True, kw_only=True, tag="stood"):
+    """Where the topics of a connection stood when a part began, those that have a state."""
+
+    topics: tuple[TopicStood, ...]
+
+
 class Evidence(Entry, frozen=True, kw_only=True, tag="evidence"):
     """What REST says of a topic's silence: nothing missed, something missed, or null for no knowledge."""
 
@@ -161,6 +181,7 @@ AnyEntry: TypeAlias = (
     | Failed
     | Disconnected
     | Learnt
+    | Stood
     | Evidence
     | Counted
     | Judged

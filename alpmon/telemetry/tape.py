@@ -1,8 +1,8 @@
 """Everything that connections receive, as JSON lines in a file: what `alpmon record` writes and `alpmon replay` reads.
 
 One object a line, as in `entries`. A full file is renamed to FILE.1, the one before to FILE.2 and so on; every
-part begins with a header, with what was learnt by then and with how the connections that are up got there (`again`),
-so that it can be read alone. `untaped` reads.
+part begins with a header, with what was learnt by then, with how the connections that are up got there and with where
+their topics stand (`again`), so that it can be read alone. `untaped` reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from alpmon.telemetry.entries import (
     Open,
     Released,
     Reloaded,
+    Stood,
 )
 from alpmon.telemetry.parts import PartFile, has_parts, promises_another_packing, shift, try_to_write
 
@@ -36,7 +37,8 @@ FLUSH_SECONDS: Final = 1.0
 
 _MAX_ESTABLISHING: Final = 256
 """Requests and answers of one session that a later part repeats; far over what twenty topics need."""
-_LEARNING_SHARE: Final = 4
+_BEGINNING_SHARE: Final = 4
+"""Of a part is room for what was learnt, and as much for where the topics stand: it is for frames still."""
 _LOOKS_A_PART: Final = 64
 """How often its size is looked at while a part is written: it may be so much too long, and one line."""
 
@@ -44,6 +46,8 @@ _encoder: Final = msgspec.json.Encoder()
 
 Learning: TypeAlias = Callable[[float, float], Iterable[Learnt]]
 """What is learnt by now: `(monotonic, wall)`."""
+Standing: TypeAlias = Callable[[float, float], Iterable[Stood]]
+"""Where every topic stands by now: `(monotonic, wall)`."""
 
 
 class TapeError(Exception):
@@ -65,6 +69,7 @@ class Tape:
     Attributes:
         failure: Why nothing is written any more; empty while all is well.
         learning: Asked when a part begins but for the first, which is told by whoever recalls.
+        standing: Asked when a part begins but for the first.
 
     Raises:
         TapeError: the file cannot be written, or its name promises another compression.
@@ -85,6 +90,7 @@ class Tape:
             raise TapeError(f"cannot write {path}: only gzip compresses; name it {path.with_suffix('.gz')}")
         self.failure: str = ""
         self.learning: Learning | None = None
+        self.standing: Standing | None = None
         self._path = path
         self._header = Header(now=now, wall=wall, format=FORMAT, alpmon=version, run=wall, part=0, config=config)
         self._part_bytes = part_bytes
@@ -107,20 +113,22 @@ class Tape:
     def write(self, entry: AnyEntry, *, establishing: bool = False) -> None:
         """Add a line. A disk that fails ends the recording, not the monitor: see `failure`.
 
+        It is to be written before it is taken in: where a new part begins with it, what was so before is asked for.
+
         Args:
             entry: The line.
             establishing: It belongs to how a connection gets to where it is; later parts repeat it.
         """
         if self.failure:
             return
-        if establishing:
-            self._establish(entry)
         try:
             file = self._file or self._begun_by(entry)
+            if file is not None and self._is_full(file):
+                file = self._next_part(file, entry)
+            if establishing:
+                self._establish(entry)
             if file is not None:
                 self._put(file, entry)
-                if self._new_bytes >= self._part_bytes // _LOOKS_A_PART and self._is_full(file):
-                    self._rotate(file, entry)
         except OSError as error:
             self._fail(error)
 
@@ -136,8 +144,8 @@ class Tape:
 
     def reloaded(self, config: str, now: float, wall: float) -> None:
         """Another configuration is in force from here on, YAML without secrets; later parts begin with it."""
-        self._header = msgspec.structs.replace(self._header, config=config)
         self.write(Reloaded(now=now, wall=wall, config=config))
+        self._header = msgspec.structs.replace(self._header, config=config)
 
     def another_name(self, line: str) -> str:
         """One that no line has had."""
@@ -162,7 +170,7 @@ class Tape:
 
     def _establish(self, entry: AnyEntry) -> None:
         if isinstance(entry, Held):
-            self._established[entry.line] = [entry]
+            self._established[entry.line] = [msgspec.structs.replace(entry, down_since=entry.now)]
             return
         lines = self._established.get(entry.line)
         if lines is None:
@@ -172,8 +180,11 @@ class Tape:
                 del self._established[entry.line]
             case Open():
                 lines[:] = [msgspec.structs.replace(lines[0], topics=entry.topics), entry]
-            case Failed() | Disconnected():
+            case Failed():
                 lines[1:] = [line for line in lines if isinstance(line, Asked)]
+            case Disconnected():
+                down = msgspec.structs.replace(lines[0], down_since=entry.now)
+                lines[:] = [down, *(line for line in lines if isinstance(line, Asked))]
             case _ if len(lines) < _MAX_ESTABLISHING:
                 lines.append(entry)
 
@@ -202,23 +213,27 @@ class Tape:
         return written
 
     def _is_full(self, file: PartFile) -> bool:
+        if self._new_bytes < self._part_bytes // _LOOKS_A_PART:
+            return False
         self._new_bytes = 0
         return self._has_parts and file.size() >= self._part_bytes
 
-    def _rotate(self, file: PartFile, last: AnyEntry) -> None:
+    def _next_part(self, file: PartFile, first: AnyEntry) -> PartFile:
         file.close()
-        self._header = msgspec.structs.replace(self._header, now=last.now, wall=last.wall, part=self._header.part + 1)
+        self._header = msgspec.structs.replace(self._header, now=first.now, wall=first.wall, part=self._header.part + 1)
         file = self._file = self._open()
-        self._put_learning(file, last)
+        self._put_bounded(file, () if self.learning is None else self.learning(first.now, first.wall))
         for lines in self._established.values():
             for entry in lines:
                 self._put(file, msgspec.structs.replace(entry, again=True))
+        self._put_bounded(file, () if self.standing is None else self.standing(first.now, first.wall))
+        return file
 
-    def _put_learning(self, file: PartFile, last: AnyEntry) -> None:
-        """So much that the part is for frames still; what finds no room is learnt anew by whoever begins here."""
-        room = self._part_bytes // _LEARNING_SHARE
-        for learnt in () if self.learning is None else self.learning(last.now, last.wall):
-            room -= self._put(file, learnt)
+    def _put_bounded(self, file: PartFile, entries: Iterable[AnyEntry]) -> None:
+        """What finds no room begins anew for whoever begins here."""
+        room = self._part_bytes // _BEGINNING_SHARE
+        for entry in entries:
+            room -= self._put(file, entry)
             if room < 0:
                 return
 

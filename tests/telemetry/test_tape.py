@@ -87,7 +87,7 @@ def test_parts_are_bounded_and_read_as_one(tmp_path: Path, name: str) -> None:
     assert isinstance(first, Header)
     assert first.part > 0
     assert rest[:2] == [
-        Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*"), again=True),
+        Held(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*"), down_since=2.0, again=True),
         Open(now=2.0, wall=101.0, line=LINE, topics=("trade.*", "rates.*"), again=True),
     ]
     times = [entry.now for entry in rest[2:] if isinstance(entry, Text)]
