@@ -15,6 +15,7 @@ from typing import Final
 from alpmon.core.events import Trade
 from alpmon.core.numeric import Event, NumericTrade
 from alpmon.core.sightings import NEVER, SharedTopic, Standing, Timing
+from alpmon.core.stand import Compared
 
 _TRADES: Final = (Trade, NumericTrade)
 
@@ -61,6 +62,13 @@ class Siblings:
         self._heard[connection] = now
         return self._topic(topic).saw(connection, message, now)
 
+    def take_up(self, connection: int, topic: str, told: Compared, now: float) -> None:
+        """Begin in the midst of a session that carries the topic."""
+        standing = self.standing(connection, topic)
+        if standing.since <= now:
+            standing.take_up(told, now)
+            self._heard[connection] = max(self._heard[connection], standing.delivered)
+
     def settle(self, now: float) -> None:
         """Judge what is due by now."""
         for shared in self._shared.values():
@@ -92,14 +100,14 @@ class Siblings:
         if own.since > now or own.may_be_behind:
             return None
         settled_before = now - self.timing.grace
-        witnesses = [n for n, it in enumerate(standings) if n != connection and it.since <= settled_before]
+        witnesses = [n for n, it in enumerate(standings) if n != connection and it.subscribed <= settled_before]
         if not witnesses:
             return True if now - own.vouched <= stale_after else None
-        silent_from = max(own.delivered, own.since)
+        silent_from = max(own.delivered, own.subscribed)
         lately = (now + silent_from) / 2
         known_until = max(silent_from, own.vouched) + stale_after
         if lives_at < lately or not any(
-            self._heard[witness] >= lately and standings[witness].since <= known_until for witness in witnesses
+            self._heard[witness] >= lately and standings[witness].subscribed <= known_until for witness in witnesses
         ):
             return None
         own.vouched = now

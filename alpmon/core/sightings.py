@@ -19,6 +19,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from alpmon.core.stand import Compared
+
 NEVER: Final = -math.inf
 
 
@@ -49,6 +51,8 @@ class Standing:
     Attributes:
         missed: messages that a sibling delivered and this connection never did; over all its sessions.
         since: subscribed since then; infinite while it is not.
+        subscribed: the same, but for a replay that begins in the midst: what was missed by then is not known to it, how
+            long it has been silent is.
         delivered: when its last message in this session came.
         newest: when the newest message that it delivered in this session was first seen on any connection.
         lacking: when the newest message that it lacks was first seen.
@@ -60,6 +64,7 @@ class Standing:
 
     missed: int = 0
     since: float = math.inf
+    subscribed: float = math.inf
     delivered: float = NEVER
     newest: float = NEVER
     lacking: float = NEVER
@@ -85,9 +90,23 @@ class Standing:
 
     def leave(self) -> None:
         """The session ended, or the topic left it."""
-        self.since = self.astray = math.inf
+        self.since = self.subscribed = self.astray = math.inf
         self.delivered = self.newest = self.lacking = self.puzzling = self.vouched = NEVER
         self.reached = 0
+
+    def told(self) -> Compared:
+        """What silences are judged by, for `take_up`."""
+        return Compared(**{name: value for name in _TOLD if math.isfinite(value := getattr(self, name))})
+
+    def take_up(self, told: Compared, now: float) -> None:
+        """Judge silences by what another one knew; of messages nothing is known from before `now`."""
+        for name in _TOLD:
+            value = getattr(told, name)
+            if value is not None:
+                setattr(self, name, min(value, now))
+
+
+_TOLD: Final = Compared.__struct_fields__
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +152,7 @@ class SharedTopic:
         """The server acknowledged the topic; again changes nothing."""
         standing = self.standings[connection]
         if standing.since == math.inf:
-            standing.since, standing.reached = now, self._number
+            standing.since, standing.subscribed, standing.reached = now, now, self._number
 
     def saw(self, connection: int, message: int, now: float) -> float | None:
         """A connection delivered a message.

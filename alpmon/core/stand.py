@@ -27,3 +27,14 @@ class Stand(Struct, frozen=True, kw_only=True, omit_defaults=True):
     excused: bool = False
     excused_changed: float | None = None
     said: dict[str, bool | None] = {}
+
+
+class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What siblings know of a topic on one connection, each as `core.sightings.Standing` has it; None for never."""
+
+    subscribed: float | None = None
+    delivered: float | None = None
+    newest: float | None = None
+    lacking: float | None = None
+    puzzling: float | None = None
+    vouched: float | None = None

@@ -19,6 +19,7 @@ from alpmon.telemetry.histogram import LAG_BUCKETS, Histogram
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from alpmon.core.stand import Compared
     from alpmon.telemetry.state import ConnectionRecord, TopicRecord
     from alpmon.telemetry.tape import Tape
 
@@ -71,6 +72,10 @@ class Sibling:
     def subscribed(self, topics: Iterable[str], now: float) -> None:
         """The server acknowledged topics."""
         self._siblings.subscribed(self._number, topics, now)
+
+    def take_up(self, topic: str, told: Compared, now: float) -> None:
+        """The record begins in the midst of a session that carries the topic."""
+        self._siblings.take_up(self._number, topic, told, now)
 
     def left(self, topics: Iterable[str], now: float) -> None:
         """Topics were moved to another connection."""

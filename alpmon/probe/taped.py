@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alpmon.core.freshness import Rule
     from alpmon.probe.connection import ProbeConnection
     from alpmon.telemetry.monitor import Monitor
-    from alpmon.telemetry.state import SessionEnd
+    from alpmon.telemetry.state import SessionEnd, TopicRecord
     from alpmon.telemetry.tape import Tape
 
 _PUBLIC_HEADS: Final = frozenset({b'["t",', b'["tk"', b'["p",', b'["d",', b'["r",'})
@@ -252,13 +252,18 @@ def stood_by(monitor: Monitor, now: float, wall: float) -> Iterator[entries.Stoo
     for target in monitor.targets.values():
         for record in target.connections.values():
             topics = tuple(
-                entries.TopicStood(
-                    topic=topic.topic, stand=topic.freshness.stand(), last_message_wall=topic.last_message_wall
-                )
-                for topic in record.topics.values()
-                if topic.freshness is not None
+                _stood(topic, topic.freshness) for topic in record.topics.values() if topic.freshness is not None
             )
             yield entries.Stood(now=now, wall=wall, line=f"{target.name}/{record.label}", again=True, topics=topics)
+
+
+def _stood(topic: TopicRecord, freshness: TopicFreshness) -> entries.TopicStood:
+    return entries.TopicStood(
+        topic=topic.topic,
+        stand=freshness.stand(),
+        compared=None if topic.standing is None else topic.standing.told(),
+        last_message_wall=topic.last_message_wall,
+    )
 
 
 def learnt_by(monitor: Monitor, now: float, wall: float) -> Iterator[entries.Learnt]:

@@ -131,6 +131,8 @@ class Lines:
                 by_its_own_rule = topic.freshness.rule == rule_of(config, each.topic)
                 topic.freshness.take_up(each.stand, stood.now, by_its_threshold=by_its_own_rule)
                 topic.last_message_wall = each.last_message_wall
+                if line.sibling is not None and each.compared is not None:
+                    line.sibling.take_up(each.topic, each.compared, stood.now)
 
     def judge(self, now: float) -> None:
         """Compare parallel connections, as the monitor did at this moment."""

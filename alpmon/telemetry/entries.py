@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from alpmon.core.stand import Stand
+from alpmon.core.stand import Compared, Stand
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -136,10 +136,11 @@ class Learnt(Entry, frozen=True, kw_only=True, tag="learnt"):
 
 
 class TopicStood(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One topic of a `stood`."""
+    """One topic of a `stood`; `compared` where it has siblings."""
 
     topic: str
     stand: Stand
+    compared: Compared | None = None
     last_message_wall: float = 0.0
 
 

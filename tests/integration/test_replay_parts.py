@@ -6,6 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from alpmon.telemetry.entries import (
     Failed,
     Header,
     Held,
+    Judged,
     Lost,
     Open,
     Pong,
@@ -88,6 +90,11 @@ def ended(now: float) -> list[AnyEntry]:
     return [put(Lost, now), put(Disconnected, now, **how)]
 
 
+def ticker(now: float) -> AnyEntry:
+    """One ticker."""
+    return said(now, f'["tk",{int(now)},["A_B","1","1","1","1","-1","1","1","1"]]')
+
+
 def looked(*times: float) -> list[AnyEntry]:
     """Nothing comes meanwhile."""
     return [put(Tick, now) for now in times]
@@ -143,7 +150,7 @@ def judged(answer: str) -> list[str]:
 @pytest.mark.parametrize("end", [(), (traded(130.0), *looked(145.0, 300.0))])
 def test_a_mute_goes_on_in_the_part_that_begins_in_it(tmp_path: Path, cut: float, end: tuple[AnyEntry, ...]) -> None:
     """Before the threshold, at it, before the alert, at it and after."""
-    tickers = [said(float(now), f'["tk",{now},["A_B","1","1","1","1","-1","1","1","1"]]') for now in range(5, 130, 5)]
+    tickers = [ticker(float(now)) for now in range(5, 130, 5)]
     whole = tell(tmp_path / "x", [*LIVE, *tickers, *end], cuts=[5.0, cut])
     assert "1970-01-01T00:00:17.000Z test/0-0 trade.*: live -> stale, threshold 15.000 s" in whole
     assert "1970-01-01T00:01:17.000Z test/0-0 AlpmonFeedStale fires for trade.* (critical)" in whole
@@ -196,6 +203,40 @@ def test_what_rest_said_of_a_silence_holds_in_the_next_part(tmp_path: Path, cut:
     fires = "1970-01-01T00:01:40.000Z test/0-0 AlpmonFeedStale fires for trade.* (critical)"
     assert fires in told(whole)
     assert fires in told(part)
+
+
+def twice(entries: Iterable[AnyEntry]) -> list[AnyEntry]:
+    """The same on both connections of a group."""
+    second = f"{TARGET}/0-1"
+    return [each for entry in entries for each in (entry, msgspec.structs.replace(entry, line=second))]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("cut", [16.0, 30.25, 60.0])
+def test_what_siblings_said_of_a_silence_holds_in_the_next_part(tmp_path: Path, cut: float, every: int) -> None:
+    """Until they say something else: quiet is not called late because a file was full, and dead is not called quiet."""
+    story = twice([*LIVE, *(ticker(float(now)) for now in range(3, 80, every))])
+    story += [Judged(now=now + 0.5, wall=now + 0.5) for now in range(3, 200)]
+    whole = tell(tmp_path / "x", story, cuts=[cut], config=watched(redundancy=2))
+    assert whole.count("trade.*: live -> quiet") == 2
+    assert whole.count("AlpmonFeedStale fires for trade.*") == 2, "the tickers end as well"
+    part, _ = retold(alone(tmp_path / "x"))
+    assert told(part) == told(whole)
+    assert judged(part) == judged(whole)
+
+
+@pytest.mark.parametrize("cut", [22.0, 40.0, 90.0])
+def test_what_a_sibling_got_is_held_against_the_other_in_the_next_part(tmp_path: Path, cut: float) -> None:
+    """Though the sibling is silent itself by then, and everything else well."""
+    story = twice([*LIVE, *(ticker(float(now)) for now in range(3, 160))])
+    story += [msgspec.structs.replace(traded(now), line=f"{TARGET}/0-1") for now in (10.0, 18.0)]
+    story += [Judged(now=now + 0.5, wall=now + 0.5) for now in range(3, 160)]
+    whole = tell(tmp_path / "x", story, cuts=[cut], config=watched(redundancy=2))
+    assert "test/0-0 trade.*: live -> stale" in whole
+    assert "test/0-1 trade.*: live -> quiet" in whole
+    part, _ = retold(alone(tmp_path / "x"))
+    spells = [line for line in told(whole) if "->" in line or "FeedStale" in line]
+    assert [line for line in told(part) if "->" in line or "FeedStale" in line] == spells
 
 
 @pytest.mark.parametrize("cut", [25.0, 60.0, 110.0])
