@@ -8,8 +8,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from alpmon.telemetry.labels import FailureReason, Phase
 from grafana.source.colours import (
+    BAD,
     BLUE,
     CONNECTION_STATES,
+    GOOD,
     GREEN,
     GREY,
     ORANGE,
@@ -56,6 +58,7 @@ _NAME: Final = "{{target}} {{connection}}"
 _PHASES: Final = dict(zip((f"^{phase}$" for phase in Phase), (GREY, SKY, BLUE, GREEN, ORANGE), strict=True))
 _FAILURES: Final = dict(zip((f"^{reason}$" for reason in FailureReason), (*PALETTE, SKY, GREY), strict=True))
 _KINDS: Final = {"text": ORANGE, "protocol": BLUE}
+_OPEN: Final[dict[float, tuple[str, str]]] = {0: ("closed", BAD), 1: ("open", GOOD)}
 _INITIATORS: Final = {"^server ": VERMILLION, "^network ": YELLOW, "^client ": BLUE}
 
 
@@ -91,11 +94,13 @@ def _sessions() -> AnyPanel:
     )
     since = of("alpmon_connection_established_timestamp_seconds", _SCOPE)
     interval = of("alpmon_advertised_ping_interval_seconds", _SCOPE)
+    private = of("alpmon_private_channels_open", _SCOPE)
     session = of("alpmon_session_info", _SCOPE)
     joined = f"* on (job, instance, target, connection) group_right () {session}"
     columns = [
         Column("up since", f"{by('max', labels, f'{since} {joined}')} * 1000", "dateTimeFromNow"),
         Column("advertised ping interval", by("max", labels, f"{interval} {joined}"), "s"),
+        Column("private channels", by("max", labels, f"{private} {joined}"), "none", _OPEN),
     ]
     return rows(shown, labels, columns)
 

@@ -89,6 +89,8 @@ WELL: Final = (
     Fact("connection: Ping spacing: A", "target=test", equal(1, 0.5)),
     Fact("connection: Ping spacing: B", "target=test", equal(1)),
     Fact("connection: Ping spacing: B", "target=secure", equal(20)),
+    Fact("connection: Sessions: C", "target=secure", equal(1)),
+    Fact("connection: Sessions: C", "target=test", None),
     Fact("monitor: Event loop late, of what is tolerated: A", "", below(1)),
     Fact("monitor: Monitors that answer: A", "", equal(1)),
     Fact("monitor: Monitors with a failed reload: A", "", equal(0)),

@@ -154,9 +154,11 @@ async def refused(exchange: Exchange) -> AsyncIterator[None]:
 
 
 def over_tls(exchange: Exchange, authority: trustme.CA, folder: Path) -> dict[str, Any]:
-    """A target that shows a certificate."""
+    """A target that shows a certificate, and carries private channels."""
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    return {**target(exchange.url, ["trade.*"], tls={"ca_file": str(folder / "ca.pem")}), "name": "secure"}
+    (folder / "token").write_text("opaque-token-of-the-test")
+    tls, auth = {"ca_file": str(folder / "ca.pem")}, {"token_file": str(folder / "token")}
+    return {**target(exchange.url, ["trade.*"], tls=tls, auth=auth), "name": "secure"}
 
 
 def established(monitored: Monitored) -> list[float]:
