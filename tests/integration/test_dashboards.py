@@ -234,6 +234,8 @@ async def test_every_panel_shows_what_happened_and_marks_stand_where_it_was(
             await monitored.reload(watched(exchange), secure)
             await until_marked(shown, "Reloads", loaded, monitored.service.monitor.reload_success_wall)
 
+            # the mark compares with what stood at a whole quarter of a minute, so one must have passed
+            await server.until(f"last_over_time(({CERTIFICATE} > 0)[1h:15s] offset {SCRAPE_SECONDS}s)")
             assert await shown.asked(marks("Certificates"), instant=False) == []
             certificate(server_tls, authority, days=90)
             behind_tls.faults.add(Abort())
