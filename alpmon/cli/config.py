@@ -34,14 +34,10 @@ def check(file: Path) -> None:
 def _check_web(file: Path) -> None:
     """Go through a web configuration file as the monitor does, certificates included; the end if that cannot be had."""
     from alpmon.config import ConfigError
-    from alpmon.config.access import load_access
+    from alpmon.web.access import read_access
 
     try:
-        tls = load_access(file).tls_server_config
-        if tls is not None:
-            from alpmon.web.tls import server_context
-
-            server_context(tls, file)
+        read_access(file)
     except ConfigError as error:
         refuse(str(error))
     echo(f"{file}: good")

@@ -61,7 +61,7 @@ class Access:
         self._sleep = sleep
         self._clock = clock
         self._log = structlog.get_logger("alpmon.web")
-        self._config, self._context, self._seen = _read(path)
+        self._config, self._context, self._seen = read_access(path)
         self._bucket = self._new_bucket(self._config.rate_limit)
         self._logins = Logins()
 
@@ -134,7 +134,7 @@ class Access:
             return
         self._seen = seen
         try:
-            config, context, seen = _read(self._path)
+            config, context, seen = read_access(self._path)
             self._refuse_to_open(config)
         except ConfigError as error:
             self._log.error("web configuration not changed", mistakes=str(error).splitlines())
@@ -168,8 +168,12 @@ def _has_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _read(path: Path) -> tuple[WebConfig, ssl.SSLContext | None, Seen]:
-    """The file, what to serve with, and the state of all files from before they were read: a later change is seen."""
+def read_access(path: Path) -> tuple[WebConfig, ssl.SSLContext | None, Seen]:
+    """The file, what to serve with, and the state of all files from before they were read: a later change is seen.
+
+    Raises:
+        ConfigError: as `Access` does.
+    """
     seen = _identity(path)
     config = load_access(path)
     named = _look(path, config)[1:]
