@@ -24,6 +24,7 @@ import structlog
 from alpmon.core.freshness import TopicState
 from alpmon.telemetry.monitor import Monitor
 from tests.integration.prometheus import free_port
+from tests.processes import process
 from tests.telemetry.records import STARTED_WALL
 from tests.web.browser import Visit, visiting
 from tests.web.scenes import a_thousand, every_state, served
@@ -43,15 +44,10 @@ API = "**/api/**"
 async def demo() -> AsyncIterator[str]:
     """`alpmon demo`, when a topic has gone stale."""
     address = f"127.0.0.1:{free_port()}"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "alpmon", "demo", "--listen", address, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
+    command = (sys.executable, "-m", "alpmon", "demo", "--listen", address)
+    async with process(*command, stderr=asyncio.subprocess.DEVNULL):
         await asyncio.sleep(DEMO_SECONDS)
         yield f"http://{address}/"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 def states() -> AbstractAsyncContextManager[str]:
@@ -67,10 +63,6 @@ def thousand() -> AbstractAsyncContextManager[str]:
 def none() -> AbstractAsyncContextManager[str]:
     """A shard without a connection."""
     return served(Monitor(started_wall=STARTED_WALL))
-
-
-async def live(visit: Visit) -> None:
-    await visit.until_live()
 
 
 async def all_states(visit: Visit) -> None:
@@ -111,7 +103,7 @@ class Picture(NamedTuple):
 
     scene: Callable[[], AbstractAsyncContextManager[str]]
     window: dict[str, Any]
-    done: Callable[[Visit], Awaitable[None]] = live
+    done: Callable[[Visit], Awaitable[None]] = Visit.until_live
 
 
 PICTURES = {
