@@ -68,9 +68,8 @@ class _Connection:
     def look(self, now: float, wall: float, slow_at: float) -> None:
         since = {(lapse.alert, lapse.what): lapse.since_timestamp_seconds for lapse in self.record.lapses}
         counts, lapses = {}, []
-        slow, of = self._round_trips.increase(
-            *_slow([self.record.rtt], alerts.SLOW_ROUND_TRIP_SECONDS), now, alerts.LAGGING.window
-        )
+        round_trips = _slow([self.record.rtt], alerts.SLOW_ROUND_TRIP_SECONDS)
+        slow, of = self._round_trips.increase(*round_trips, now, alerts.LAGGING.window)
         slow_round_trips = slow / of if of else None
         for alert, what, bad, total in _counts(self.record):
             count = counts[alert, what] = self._counts.get((alert, what)) or _Steps(self._begun)
@@ -118,11 +117,8 @@ class _Steps:
 
 def events(record: ConnectionRecord) -> Iterator[tuple[Alert, str, int]]:
     """What alerts count on a connection, and where it stands."""
-    yield (
-        alerts.FLAPPING,
-        "",
-        sum(count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS),
-    )
+    ends = (count for (_, _, reason), count in record.disconnects.items() if reason not in OWN_ENDS)
+    yield alerts.FLAPPING, "", sum(ends)
     yield alerts.MALFORMED_FRAMES, "", record.malformed.total()
     for reason, count in record.failures.items():
         yield alerts.RECONNECT_FAILING, reason, count

@@ -143,14 +143,17 @@ _DIVERGED: Final = Cause(
 _CLOCK: Final = Cause(
     Kind.CLOCK, Level.WARNING, Fault.UNCLEAR, "by more than a second for sure: begin with this machine's own"
 )
+_LATE_MESSAGES: Final = f"{{what}} messages came over {alerts.LAGGING.slower_than:g} s after their stamps"
+_LATE_ACKS: Final = f"most requests waited for over {alerts.ACK_SLOW.slower_than:g} s"
+_LATE_PONGS: Final = f"we took over {alerts.PONG_SLOW.slower_than:g} s to answer its pings"
 _LATELY: Final = {
-    alerts.LAGGING.name: (Kind.LAGGING, Level.BAD, Fault.EXCHANGE, "{what} messages came over 2 s after their stamps"),
+    alerts.LAGGING.name: (Kind.LAGGING, Level.BAD, Fault.EXCHANGE, _LATE_MESSAGES),
     alerts.MISSED_MESSAGES.name: (Kind.MISSED, Level.WARNING, Fault.EXCHANGE, "another connection of ours got them"),
     alerts.ANOMALIES.name: (Kind.ANOMALIES, Level.WARNING, Fault.EXCHANGE, "{what}"),
     alerts.MALFORMED_FRAMES.name: (Kind.MALFORMED, Level.WARNING, Fault.EXCHANGE, "frames of no known kind"),
     alerts.ERROR_FRAMES.name: (Kind.ERRORS, Level.WARNING, Fault.UNCLEAR, "{what}"),
-    alerts.ACK_SLOW.name: (Kind.ACK_SLOW, Level.WARNING, Fault.EXCHANGE, "most requests waited for over 0.5 s"),
-    alerts.PONG_SLOW.name: (Kind.PONG_SLOW, Level.WARNING, Fault.MONITOR, "we took over 0.1 s to answer its pings"),
+    alerts.ACK_SLOW.name: (Kind.ACK_SLOW, Level.WARNING, Fault.EXCHANGE, _LATE_ACKS),
+    alerts.PONG_SLOW.name: (Kind.PONG_SLOW, Level.WARNING, Fault.MONITOR, _LATE_PONGS),
 }
 """By the alert whose condition holds, with what it counts."""
 _BY_THE_WAY: Final = (alerts.LAGGING.name, alerts.ACK_SLOW.name)
